@@ -1,24 +1,25 @@
-"""The Python of a fork server, whose socket is the first argument: run code or a module there.
+"""A client of the fork server, used like `python`; its first argument is the server's socket.
 
-It stands for the process: it ends as that does, and passes signals on; killed, it takes it along.
+It represents the forked process: it exits with the same status, forwards signals to it, and ends it
+when it is killed itself.
 """
 
 from __future__ import annotations
 
-# The modules that are made of these take longer to import than Python takes to start.
+# The usual modules, built on these, take longer to import than Python takes to start.
 import _signal  # type: ignore[import-not-found]
 import _socket
 import marshal
 import os
 import sys
 
-TYPE_CHECKING = False  # typing takes as long, too
+TYPE_CHECKING = False  # typing is slow to import, too
 if TYPE_CHECKING:
     from types import FrameType
 
 
 def main(path: str, *arguments: str) -> None:
-    """Have the server run the arguments, and end as the process does."""
+    """Let the server run the arguments, and exit as the process does."""
     server = _socket.socket(_socket.AF_UNIX)
     server.connect(path)
 
@@ -27,14 +28,14 @@ def main(path: str, *arguments: str) -> None:
 
     for number in (_signal.SIGINT, _signal.SIGTERM):
         _signal.signal(number, pass_on)
-    directory = os.getcwd()  # noqa: PTH109 - pathlib takes as long, too
+    directory = os.getcwd()  # noqa: PTH109 - pathlib is slow to import, too
     data = marshal.dumps((directory, dict(os.environ), arguments))
     descriptors = b"".join(number.to_bytes(4, sys.byteorder) for number in range(3))
     head = len(data).to_bytes(4, sys.byteorder)
     server.sendmsg([head], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, descriptors)])
     server.sendall(data)
     if server.recv(1) == b"\0":
-        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - a test's command
+        os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606 - a test's own command
     for number in range(3):
         os.close(number)
     response = server.recv(4)

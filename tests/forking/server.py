@@ -1,10 +1,10 @@
-"""Forks processes that have imported keyturn: most of what a test's process costs are its imports.
+"""Forks processes that have imported keyturn, because imports take most of a process's time.
 
-The server listens on the socket that is its first argument, and ends with its standard input. A
-request, which `python.py` sends, is a connection that brings three descriptors, a length, and a
-value of `marshal`: directory, environment and arguments. The response is 1, or 0 if only an
-interpreter of its own can do it; then the exit status. A byte that the client sends is a signal for
-the process; the end of the connection kills it.
+The server listens on the socket that is its first argument, and ends with its standard input.
+`python.py` opens a connection for each process. It sends three descriptors, a length, and a value
+of `marshal`: directory, environment and arguments. The response is 1, or 0 if the process needs a
+new interpreter; then the exit status. A byte from the client is a signal for the process; the end
+of the connection kills it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
 NUMBER = struct.Struct("=i")
-# What a token and a command need.
+# The modules that a token request and a command import.
 PACKAGES = (
     *("keyturn", "keyturn._cli", "keyturn._common", "keyturn._config", "keyturn._connection"),
     *("keyturn._http", "keyturn._plugins", "keyturn._providers", "keyturn._tokens"),
@@ -45,7 +45,7 @@ PACKAGES = (
 
 
 class Request(NamedTuple):
-    """What a process is started with."""
+    """The directory, environment, arguments and descriptors of a process."""
 
     directory: str
     environment: dict[str, str]
@@ -53,14 +53,14 @@ class Request(NamedTuple):
     descriptors: list[int]
 
     def can_be_forked(self) -> bool:
-        """Whether only the interpreter's start would need its own process."""
+        """Return whether a forked process can run this, without a new interpreter."""
         return (
             self.arguments[:1] in (["-c"], ["-m"]) or self.arguments[:3] == ["-W", "ignore", "-c"]
         ) and starting(self.environment) == starting(os.environ)
 
 
 def starting(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that Python, and what it is linked with, read when they start."""
+    """Return the variables that Python, and its libraries, read at startup."""
     names = ("PYTHON", "LC_", "LANG", "LD_", "OPENSSL_")
     return {
         name: value
@@ -76,16 +76,16 @@ def receive(connection: socket.socket) -> Request:
     while missing and (more := connection.recv(missing)):
         data += more
         missing -= len(more)
-    directory, environment, arguments = marshal.loads(data)  # noqa: S302 - what our client sent
+    directory, environment, arguments = marshal.loads(data)  # noqa: S302 - sent by our own client
     return Request(directory, environment, list(arguments), descriptors)
 
 
 def wake(_: int, __: FrameType | None) -> None:
-    """Have a signal that is otherwise ignored interrupt a wait."""
+    """Make a signal that is otherwise ignored interrupt a wait."""
 
 
 class Server:
-    """Forks a process for each connection, and reports its end."""
+    """Forks a process for each connection, and reports its exit status."""
 
     def __init__(self, listener: socket.socket) -> None:
         self._listener = listener
@@ -101,7 +101,7 @@ class Server:
         signal.signal(signal.SIGCHLD, wake)
 
     def run(self) -> Request:
-        """Serve until the end; return in each child, with its request."""
+        """Serve until the end; in each child, return its request."""
         while True:
             for key, _ in self._selector.select():
                 if request := key.data():
@@ -116,7 +116,7 @@ class Server:
         connection, _ = self._listener.accept()
         try:
             request = receive(connection)
-        except (ConnectionError, struct.error):  # it was killed before it had sent all
+        except (ConnectionError, struct.error):  # it was killed before it had sent its request
             connection.close()
             return None
         process = os.fork() if request.can_be_forked() else None
@@ -136,7 +136,7 @@ class Server:
         return None
 
     def _leave(self) -> None:
-        """Close in a child what is the server's."""
+        """Close the server's resources in a child."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._selector.close()
@@ -144,7 +144,7 @@ class Server:
             each.close()
 
     def _signal(self, process: int) -> None:
-        if process not in self._children:  # it has ended meanwhile
+        if process not in self._children:  # it has already ended
             return
         connection = self._children[process]
         number = b""
@@ -168,7 +168,7 @@ class Server:
 
 
 def become(request: Request, path: list[str]) -> None:
-    """Give a child what a process is started with, whatever the server has."""
+    """Set up a child as a new process would start, independent of the server."""
     os.setsid()
     os.chdir(request.directory)
     for number, descriptor in enumerate(request.descriptors):
@@ -188,7 +188,7 @@ def become(request: Request, path: list[str]) -> None:
 
 
 def execute(arguments: list[str]) -> None:
-    """Run code or a module, as Python would."""
+    """Run code or a module, as `python` does."""
     if arguments[0] == "-W":
         sys.warnoptions[:] = [arguments[1]]
         warnings.simplefilter("ignore")
@@ -212,7 +212,7 @@ def status(arguments: list[str]) -> int:
         if error.code is None or isinstance(error.code, int):
             return error.code or 0
         sys.stderr.write(f"{error.code}\n")
-    except BaseException as error:  # noqa: BLE001 - it is shown, as Python does
+    except BaseException as error:  # noqa: BLE001 - shown as by Python
         own = error.__traceback__ and error.__traceback__.tb_next
         sys.excepthook(type(error), error.with_traceback(own and own.tb_next), own)
         if isinstance(error, KeyboardInterrupt):
@@ -224,7 +224,7 @@ def status(arguments: list[str]) -> int:
 
 
 def end(number: int) -> None:
-    """End as Python does, but leave what was imported in memory: most of it is the server's."""
+    """Exit as Python does, but without freeing imported modules, which takes long."""
     threading._shutdown()  # type: ignore[attr-defined]  # noqa: SLF001 - as multiprocessing does
     atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - the only way
     for stream in (sys.stdout, sys.stderr):
@@ -234,7 +234,7 @@ def end(number: int) -> None:
 
 
 def main() -> None:
-    """Import, serve, and run in each child what was requested."""
+    """Import, serve, and run the request in each child."""
     own = 1 + len(os.environ["PYTHONPATH"].split(os.pathsep))
     path = sys.path[own:]
     for name in PACKAGES:

@@ -1,4 +1,4 @@
-"""The processes that other tests start by the fork server are like those of `python`."""
+"""Processes of the fork server behave like those of `python`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Spawn = Callable[..., subprocess.Popen[str]]
 
-# What each code prints, and how it ends, depends on what a process is started with.
+# Code whose output and exit status depend on how a process is started.
 CODES = (
     "import os, sys; print(sys.argv, os.getcwd(), os.environ['MADE_UP'], __name__, input())",
     "import acme; print(acme.__file__, __builtins__.__name__, 'server' in globals())",
@@ -30,10 +30,10 @@ CODES = (
 )
 
 
-def test_forked_process_is_like_a_new_one(
+def test_forked_process_behaves_like_a_new_one(
     spawn: Spawn, forking_python: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Tests would pass, or fail, for what the fork server does otherwise than Python."""
+    """Tests would pass or fail because the fork server differs from Python."""
     (tmp_path / "acme.py").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MADE_UP", "of this test")
@@ -47,8 +47,8 @@ def test_forked_process_is_like_a_new_one(
         assert outcomes[0] == outcomes[1], code
 
 
-def test_module_and_interpreter_of_its_own(spawn: Spawn, forking_python: list[object]) -> None:
-    """A command would not run, or a variable that Python's start reads would have no effect."""
+def test_module_and_new_interpreter_run(spawn: Spawn, forking_python: list[object]) -> None:
+    """A command would not run, or a variable that Python reads at startup would have no effect."""
     module = spawn([*forking_python, "-m", "keyturn", "--version"])
     variables = dict(os.environ) | {"PYTHONHASHSEED": "7"}
     new = spawn([*forking_python, "-c", "print(hash('a'))"], env=variables)
@@ -63,7 +63,7 @@ def test_module_and_interpreter_of_its_own(spawn: Spawn, forking_python: list[ob
 def test_signals_reach_the_process(
     spawn: Spawn, forking_python: list[object], wait_until: Callable[[Callable[[], object]], None]
 ) -> None:
-    """A test that ends a process would leave it behind, and a signal would have no effect."""
+    """A test could not stop a process, and a signal would have no effect."""
     code = (
         "import os, signal, sys; signal.signal(15, lambda *_: sys.exit(9));"
         "print(os.getpid(), flush=True); signal.pause()"
@@ -75,4 +75,4 @@ def test_signals_reach_the_process(
         process.send_signal(number)
 
         assert process.wait(30) == status
-        wait_until(lambda: not forked.exists())  # noqa: B023 - it is called here
+        wait_until(lambda: not forked.exists())  # noqa: B023 - called before the loop continues

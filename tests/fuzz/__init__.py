@@ -1,1 +1,1 @@
-"""Fuzzing: `python -m tests.fuzz` gives each parser whatever it may get."""
+"""Fuzzing: `python -m tests.fuzz` calls each parser with random inputs."""

@@ -30,14 +30,14 @@ def fuzz(
     seconds: float,
     batch: int = _BATCH,
 ) -> tuple[int, BaseException | None]:
-    """Call a target with inputs for some seconds; return how many there were, and what failed.
+    """Call a target with inputs for some seconds; return their number, and the failure.
 
     Args:
-        target: What to call.
-        given: What it gets.
+        target: The function to call.
+        given: The strategy of its inputs.
         seed: The seed of the first batch; the next batch has the next one.
-        seconds: How long; at least one batch is run.
-        batch: The inputs of a batch.
+        seconds: The duration; at least one batch is run.
+        batch: The number of inputs in a batch.
     """
     count, end = 0, time.monotonic() + seconds
 
@@ -59,7 +59,7 @@ def fuzz(
             hypothesis.seed(seed)(limits(hypothesis.given(strategies.tuples(*given))(counted)))()
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001 - this is what is looked for
+        except BaseException as error:  # noqa: BLE001 - any exception is a finding
             error.add_note(f"with --seed {seed}")
             return count, error
         seed += 1
@@ -68,7 +68,7 @@ def fuzz(
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Fuzz the targets one after the other; return 1 if one failed."""
+    """Fuzz the targets one after another; return 1 if one failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGETS)}")
     parser.add_argument("--seconds", type=float, default=600.0, help="for each target (600)")

@@ -1,4 +1,4 @@
-"""The parsers, each with what it gets and what must hold: only keyturn's errors come out."""
+"""The parsers, with their inputs and their invariant: only keyturn's errors are raised."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from keyturn._providers.response_formats import form_of, xml_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Nothing of a fuzzer's secrets, and of what changes a terminal, may be shown.
+# The fuzzer's secrets, and characters that control a terminal, must never be shown.
 TOKEN = "t0ken-of-the-fuzzer"
 UNSAFE = "\x00\x1b\x7f\x9b\u202e\u2066\u200f\u2028\ud800"
 TEXT = st.text(max_size=60) | st.text(st.sampled_from(f"a0 .:/{{}}[]\"'%\\\n{UNSAFE}"), max_size=20)
@@ -114,11 +114,11 @@ DATES = st.builds(
 
 
 def shown(*values: object, public: object = "") -> None:
-    """Check that what is shown holds no secret, and nothing that changes a terminal.
+    """Check that shown values contain no secret, and no character that controls a terminal.
 
     Args:
-        values: What is shown.
-        public: What a user has given as no secret.
+        values: The shown values.
+        public: Values that a user has given as public.
     """
     for value in values:
         text = f"{value}{value!r}"
@@ -129,7 +129,7 @@ def shown(*values: object, public: object = "") -> None:
 
 @contextlib.contextmanager
 def ours(public: object = "") -> Iterator[None]:
-    """Let only keyturn's errors pass, and check what they show; see `shown`."""
+    """Accept only keyturn's errors, and check what they show; see `shown`."""
     try:
         yield
     except errors.KeyturnError as error:
@@ -137,7 +137,7 @@ def ours(public: object = "") -> Iterator[None]:
 
 
 def response(status: int, headers: dict[str, str], body: bytes, provider: str) -> None:
-    """Give a response to a token request."""
+    """Read a response to a token request."""
     world = World()
     settings = {
         "": {"scope": "read write"},
@@ -162,7 +162,7 @@ def response(status: int, headers: dict[str, str], body: bytes, provider: str) -
 
 
 def formats(body: bytes, duration: str, form: str) -> None:
-    """Give a token response that is XML or a form, and a lifetime as a duration or a clock."""
+    """Read a token response in XML or as a form, with a lifetime as a duration or a time."""
     for content in (xml_of(body), form_of(body)):
         json.dumps(content)
     reply = keyturn.plugins.Response(200, {}, b"", 1e9)
@@ -171,7 +171,7 @@ def formats(body: bytes, duration: str, form: str) -> None:
 
 
 def times(text: str, date: str) -> None:
-    """Give the headers Retry-After and Date."""
+    """Read the headers Retry-After and Date."""
     found = keyturn.plugins.Response(429, {"retry-after": text, "date": date}, b"", 1e9)
     seconds = retry_after(found)
     assert seconds is None or 0 <= seconds <= 3600
@@ -179,7 +179,7 @@ def times(text: str, date: str) -> None:
 
 
 def configuration(content: bytes) -> None:
-    """Give the content of keyturn.toml."""
+    """Read the content of keyturn.toml."""
     with tempfile.TemporaryDirectory() as directory, ours(content):
         path = Path(directory) / "keyturn.toml"
         path.touch(mode=0o600)
@@ -193,7 +193,7 @@ def configuration(content: bytes) -> None:
 
 
 def scope(requested: object, granted: object) -> None:
-    """Give a scope in settings and in a response."""
+    """Read a scope in settings and in a response."""
     world = World()
     world.endpoint.responses.append(world.endpoint.token(TOKEN, scope=granted))
     with ours():
@@ -207,7 +207,7 @@ def scope(requested: object, granted: object) -> None:
 
 
 def store(row: str, other: str) -> None:
-    """Give rows of a store: of a token, and of the negative cache."""
+    """Read rows of a store: a token, and an entry of the negative cache."""
     world = World()
     connection = world.connect()
     key = connection.token_request().fingerprint
@@ -222,7 +222,7 @@ def store(row: str, other: str) -> None:
 
 
 def description(data: dict[str, Any]) -> None:
-    """Give a provider's description, as TOML has it."""
+    """Read a provider's description in TOML."""
     with ours(data):
         provider = keyturn.plugins.provider_from_data(data, name="acme")
         provider.settings_schema()
@@ -234,7 +234,7 @@ def description(data: dict[str, Any]) -> None:
 
 
 def settings(given: tuple[str, dict[Any, Any]]) -> None:
-    """Give the settings of a form, and build the token request."""
+    """Read the settings of a form, and build the token request."""
     provider, form = given
     public = {name: value for name, value in form.items() if name != "client_secret"}
     with ours(public):
@@ -249,7 +249,7 @@ def settings(given: tuple[str, dict[Any, Any]]) -> None:
 
 
 def redaction(text: str, secret: str) -> None:
-    """Give a string with a secret in it."""
+    """Redact a string that contains a secret."""
     hidden = Redaction([keyturn.Secret(secret)])
     found = hidden.printable(text)
     assert found.isprintable()
@@ -259,7 +259,7 @@ def redaction(text: str, secret: str) -> None:
 
 
 def toml(value: object) -> str:
-    """Return a value as TOML has it; JSON is nearly the same."""
+    """Return a value in TOML, which is nearly the same as JSON."""
     if isinstance(value, dict):
         pairs = (f"{json.dumps(str(name))} = {toml(each)}" for name, each in value.items())
         return f"{{ {', '.join(pairs)} }}"
@@ -386,7 +386,7 @@ CACHED = json.dumps(
 
 
 def rows(usual: str) -> st.SearchStrategy[str]:
-    """Return rows of a store that are nearly right."""
+    """Return rows of a store with small errors."""
     fields = st.dictionaries(st.sampled_from([*json.loads(usual)]) | TEXT, VALUES, max_size=3)
     changed = fields.map(lambda each: json.dumps(json.loads(usual) | each))
     torn = st.builds(cut, st.just(usual), st.integers(0, 999), TEXT | DEEP)

@@ -1,3 +1,3 @@
-"""Hides rich from the processes that tests start: httpx imports it wherever it is installed."""
+"""Hides rich from the processes that tests start: httpx imports it if it is installed."""
 
 raise ImportError("its import takes a sixth of a process's time, and few users have it")

@@ -1,4 +1,4 @@
-"""Run at the start of each process of the tests, after its coverage has begun to be measured."""
+"""Runs at the start of each process of the tests, after coverage measurement has started."""
 
 import os
 

@@ -1,8 +1,8 @@
-"""Threads that begin one at a time to be traced, which is how coverage measures them.
+"""Lets threads start tracing one at a time; coverage traces threads to measure them.
 
-CPython 3.11 fails to trace a thread while another one begins to be traced, if an audit hook lets
-them take turns (`_PyEval_SetTrace` holds a flag meanwhile): the thread then never runs, and a test
-waits for it, for ever. The provider kit installs such a hook, and no hook can be removed.
+CPython 3.11 fails to trace a thread while another one starts tracing, if an audit hook switches
+between them (`_PyEval_SetTrace` sets a flag meanwhile). The thread then never runs, and a test
+waits for it forever. The provider kit installs such a hook, and no hook can be removed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _trace: Any = None
 
 
 def trace_threads_in_turn() -> None:
-    """From now on, let threads begin to be traced in turn, in this process and its forks."""
+    """From now on, let threads start tracing in turn, in this process and its forks."""
     if sys.version_info >= (3, 12) or threading.settrace is _keep:
         return
     _keep(threading.gettrace())
@@ -30,12 +30,12 @@ def trace_threads_in_turn() -> None:
 
 
 def _keep(trace: Any) -> None:
-    global _trace  # noqa: PLW0603 - as threading has it
+    global _trace  # noqa: PLW0603 - as in threading
     _trace = trace
 
 
 def _renew() -> None:
-    global _lock  # noqa: PLW0603 - a thread that is not in the child may hold the other one
+    global _lock  # noqa: PLW0603 - a thread of the parent may hold the other lock
     _lock = threading.Lock()
 
 

@@ -1,3 +1,3 @@
-"""Hides trio from the processes that tests start: httpcore imports it wherever it is installed."""
+"""Hides trio from the processes that tests start: httpcore imports it if it is installed."""
 
 raise ImportError("its import takes a third of a process's time, and few users have it")

@@ -1,4 +1,4 @@
-"""The platforms: each a file with its source, its description, and an example of its flow."""
+"""The platforms: each file has a source, a description, and an example of the flow."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Platform:
 
     @functools.cached_property
     def data(self) -> dict[str, Any]:
-        """What the file says."""
+        """The content of the file."""
         return tomllib.loads(self.path.read_text(encoding="utf-8"))
 
     @property
@@ -47,13 +47,13 @@ class Platform:
 
     @property
     def differing_lines(self) -> list[str]:
-        """Those that are no title, address or setting: what differs from RFC 6749."""
+        """The lines other than titles, addresses and settings: the differences from RFC 6749."""
         usual = r"(?:title|token_url|api_url) =|settings\.|\["
         return [each for each in self.lines if not re.match(usual, each)]
 
     @property
     def setting_tables(self) -> list[dict[str, Any]]:
-        """What the description says of its settings."""
+        """The description's tables of settings."""
         return list(self.description.get("settings", {}).values())
 
     @property
@@ -64,7 +64,7 @@ class Platform:
 
     @functools.cached_property
     def provider(self) -> keyturn.plugins.Provider[Any]:
-        """The provider, out of the description."""
+        """The provider that the description declares."""
         if "extends" in self.description:
             with tempfile.TemporaryDirectory() as folder:
                 for each in (self.path, HERE / self.description["extends"]):
@@ -74,7 +74,7 @@ class Platform:
 
     @property
     def peculiarities(self) -> list[str]:
-        """The data that differ from RFC 6749's; those of every platform, and columns, excepted."""
+        """The data that differ from RFC 6749's defaults, without those that every platform has."""
         columns = {"title", "settings", "token_url", "api_url", "client_authentication"}
         given, usual = self.provider, keyturn.plugins.Provider
         return [
@@ -85,7 +85,7 @@ class Platform:
 
 
 def description_in(path: Path) -> str:
-    """Return the description in a platform's file, as its own file has it."""
+    """Return the description in a platform's file, as a file of its own."""
     text = path.read_text(encoding="utf-8").partition("\n[provider]\n")[2]
     return text.partition("\n[example")[0].replace("\n[provider.", "\n[")
 

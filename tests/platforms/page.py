@@ -1,4 +1,4 @@
-"""Writes the page `docs/reference/platforms.md`, when it is run as a program."""
+"""Writes the page `docs/reference/platforms.md` when it is run as a program."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ Ability = Callable[[Platform], bool]
 
 
 def differs(name: str) -> Ability:
-    """Return whether a platform has another value of a datum than the default."""
+    """Return whether a platform's value of a datum differs from the default."""
     return lambda platform: name in platform.peculiarities
 
 
 def has(name: str, *values: object) -> Ability:
-    """Return whether a platform has one of certain values of a datum."""
+    """Return whether a platform's datum has one of these values."""
     return lambda platform: getattr(platform.provider, name) in values
 
 
 def setting_has(*keys: str) -> Ability:
-    """Return whether a description declares something of one of its settings."""
+    """Return whether a description declares this for one of its settings."""
     return lambda platform: any({*keys} & table.keys() for table in platform.setting_tables)
 
 
 def value_has(**wanted: object) -> Ability:
-    """Return whether a platform has a named value with certain keys: `...` is any, None is none."""
+    """Return whether a platform has a named value with these keys: `...` is any, None is none."""
 
     def fits(table: Mapping[str, Any]) -> bool:
         return all(
@@ -38,7 +38,7 @@ def value_has(**wanted: object) -> Ability:
     return lambda platform: any(map(fits, platform.provider.values.values()))
 
 
-# From the common to the rare, as the page has them.
+# From common to rare, in the order of the page.
 ABILITIES: dict[str, Ability] = {
     "JSON body": has("body_format", "json"),
     "parameters in the query alone": has("body_format", "query"),
@@ -159,7 +159,7 @@ known, but was not looked up again when the file was written.
 
 
 def page() -> str:
-    """Return the page of the reference as it must be."""
+    """Return the current page of the reference."""
     by_title = sorted(PLATFORMS, key=lambda each: each.provider.title.casefold())
     return HEAD.format(
         all=len(PLATFORMS),

@@ -1,4 +1,4 @@
-"""Real platforms' flows, each a description held against the platform's public documentation."""
+"""The flows of real platforms: each description matches the platform's public documentation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Connect = Callable[..., keyturn.Connection]
 
-# What a golden string holds where each request has something else.
+# Patterns for the parts of a golden string that differ in each request.
 CHANGING = {
     "{uuid}": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "{signature}": r"[A-Za-z0-9+/]{342}==",
@@ -48,7 +48,7 @@ REJECTED = {
 
 @pytest.fixture(scope="session")
 def credentials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Give the keys and the certificate that stand for placeholders in the examples."""
+    """Return the keys and the certificate for the placeholders in the examples."""
     import trustme
 
     path = tmp_path_factory.mktemp("credentials") / "client.pem"
@@ -67,16 +67,16 @@ def credentials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         public = key.public_key().public_bytes(
             encoding, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        # A private key takes 45 ms to read; the public one is for checking a signature.
+        # Reading a private key takes 45 ms; the public key verifies signatures.
         given |= {name: private.decode(), f"public {name}": public.decode()}
     return given
 
 
 @pytest.fixture
 def connect(world: World, credentials: dict[str, str]) -> Connect:
-    """Give a function that connects to a platform with its example's settings.
+    """Return a function that connects to a platform with its example's settings.
 
-    Its clock stands still, at 2027-01-15T08:00:00Z: requests and tokens may have times in them.
+    The clock stays at 2027-01-15T08:00:00Z, because requests and tokens may contain times.
     """
 
     def connect(platform: Platform, token_url: str = "", **options: Any) -> keyturn.Connection:
@@ -95,12 +95,12 @@ def connect(world: World, credentials: dict[str, str]) -> Connect:
 
 @pytest.fixture
 def responding(world: World, connect: Connect) -> Connect:
-    """Give a function that connects to a platform which gives one certain response."""
+    """Return a function that connects to a platform with a fixed response."""
 
     def responding(platform: Platform, response: dict[str, Any]) -> keyturn.Connection:
         world.endpoint.requests.clear()
         steps = [each["response"] for each in platform.example.get("previous", ())]
-        # After a refusal, the step before is repeated.
+        # After an error response, the first step is repeated.
         all_responses = [*steps, response, *[*steps[-1:], response] * 4]
         world.endpoint.responses = [received(each, world.clock.now) for each in all_responses]
         return connect(platform, transport=world.endpoint)
@@ -109,14 +109,14 @@ def responding(world: World, connect: Connect) -> Connect:
 
 
 def received(response: dict[str, Any], now: float) -> keyturn.plugins.Response:
-    """Return an example's response as keyturn gets it."""
+    """Return an example's response as keyturn receives it."""
     headers = {name.lower(): value for name, value in response.get("headers", {}).items()}
     headers.setdefault("content-type", "application/json")
     return keyturn.plugins.Response(response["status"], headers, response["body"].encode(), now)
 
 
 def matches(golden: str, sent: str) -> re.Match[str] | None:
-    """Return whether a string is the golden one; what changes must be well-formed."""
+    """Return whether a string is the golden one; variable parts must be well-formed."""
     pattern = re.escape(golden)
     for placeholder, fit in CHANGING.items():
         pattern = pattern.replace(re.escape(placeholder), fit)
@@ -124,7 +124,7 @@ def matches(golden: str, sent: str) -> re.Match[str] | None:
 
 
 def assert_headers(golden: Mapping[str, str], sent: Mapping[str, str]) -> None:
-    """Compare headers with golden ones, whatever the case of their names."""
+    """Compare headers with golden ones, ignoring the case of names."""
     wanted = {name.lower(): value for name, value in golden.items()}
     found = {name.lower(): value for name, value in sent.items()}
     assert found.keys() == wanted.keys()
@@ -133,7 +133,7 @@ def assert_headers(golden: Mapping[str, str], sent: Mapping[str, str]) -> None:
 
 
 def token_headers(golden: dict[str, Any]) -> dict[str, str]:
-    """Return the headers of a token request: those that it always has, and the golden ones."""
+    """Return the expected headers of a token request: the usual ones, and the golden ones."""
     implied = {"accept": "application/json", "accept-encoding": "identity"}
     if golden["body"]:
         is_json = golden["body"].startswith("{")
@@ -142,7 +142,7 @@ def token_headers(golden: dict[str, Any]) -> dict[str, str]:
 
 
 def url_of(golden: dict[str, Any]) -> str:
-    """Return a token request's whole URL."""
+    """Return the complete URL of a token request."""
     return "?".join(filter(None, [golden["url"], golden.get("query", "")]))
 
 
@@ -150,7 +150,7 @@ def url_of(golden: dict[str, Any]) -> str:
 def test_token_request_is_the_documented_one(
     platform: Platform, world: World, responding: Connect
 ) -> None:
-    """The interface could not express what a real platform wants to be sent."""
+    """keyturn could not send a real platform's token request."""
     example = platform.example
     responding(platform, example["response"]).token()
     steps = [each["request"] for each in example.get("previous", ())]
@@ -170,7 +170,7 @@ def test_token_request_is_the_documented_one(
 def test_assertion_is_the_documented_one(
     platform: Platform, world: World, responding: Connect, credentials: dict[str, str]
 ) -> None:
-    """The platform would not accept the assertion, or see one `jti` twice."""
+    """The platform would reject the assertion, or get one `jti` twice."""
     responding(platform, platform.example["response"]).token()
     golden, ids = platform.example["assertion"], set()
     for _ in range(2):
@@ -192,7 +192,7 @@ def test_assertion_is_the_documented_one(
 
 
 def checking_key(platform: Platform, credentials: dict[str, str]) -> Any:
-    """Return the key that confirms a platform's assertion."""
+    """Return the key that verifies a platform's assertion."""
     settings = platform.example["settings"]
     if "private_key" not in settings:
         return jwk.OctKey.import_key(settings["client_secret"])
@@ -202,7 +202,7 @@ def checking_key(platform: Platform, credentials: dict[str, str]) -> Any:
 
 @pytest.mark.parametrize(
     "platform",
-    # Of the others, the URL is signed, which is another one here.
+    # The other platforms sign the URL, which differs here.
     [
         each
         for each in PLATFORMS
@@ -216,7 +216,7 @@ def test_wire_carries_the_documented_token_request(
     serve: Callable[..., RawServer],
     http_response: Callable[..., bytes],
 ) -> None:
-    """What is sent would differ from what is shown, or the response would not give a token."""
+    """The request would differ from the one that is shown, or its response would give no token."""
     example = platform.example
     golden, response = example["request"], example["response"]
     headers = {
@@ -244,7 +244,7 @@ def test_wire_carries_the_documented_token_request(
 
 @each_platform
 def test_documented_response_gives_the_token(platform: Platform, responding: Connect) -> None:
-    """A platform's token would be refused, renewed too late, or sent in a way it doesn't know."""
+    """A platform's token would be misread, renewed too late, or sent in the wrong way."""
     golden, api = platform.example["token"], platform.example["api"]
     connection = responding(platform, platform.example["response"])
     token = connection.token()
@@ -261,7 +261,7 @@ def test_documented_response_gives_the_token(platform: Platform, responding: Con
 
 @pytest.mark.parametrize("platform", CALLED, ids=lambda each: each.name)
 def test_api_request_is_the_documented_one(platform: Platform, responding: Connect) -> None:
-    """An API would not find the token, or not accept a signature."""
+    """An API would not find the token, or reject a signature."""
     api = platform.example["api"]
     connection = responding(platform, platform.example["response"])
     request = {"method": "GET", "path": "/made-up", "body": "", "headers": {}}
@@ -275,10 +275,10 @@ def test_api_request_is_the_documented_one(platform: Platform, responding: Conne
 
 
 @pytest.mark.parametrize(("platform", "response"), REJECTED.values(), ids=REJECTED)
-def test_documented_response_of_the_api_means_the_token(
+def test_documented_error_of_the_api_rejects_the_token(
     platform: Platform, response: dict[str, Any], world: World, responding: Connect
 ) -> None:
-    """A token that the API refuses would be used to its end."""
+    """A token that the API rejects would be used until it expires."""
     example = platform.example
     connection = responding(platform, example["response"])
     auth = keyturn.integrations.RequestAuth(connection)
@@ -294,7 +294,7 @@ def test_documented_response_of_the_api_means_the_token(
 
 
 @for_each(("platform", "error"), ERRORS)
-def test_documented_error_is_understood(
+def test_documented_error_is_read(
     platform: Platform, error: dict[str, Any], responding: Connect
 ) -> None:
     """A user would look for the mistake in the wrong place."""
@@ -307,13 +307,13 @@ def test_documented_error_is_understood(
     assert "made-up-secret" not in str(raised.value)
 
 
-def test_each_ability_is_of_a_real_platform() -> None:
-    """The description language would have something that no platform needs."""
+def test_each_ability_is_used_by_a_real_platform() -> None:
+    """The description language would have a feature that no platform needs."""
     assert [name for name, has in ABILITIES.items() if not any(map(has, PLATFORMS))] == []
 
 
 def test_files_are_complete() -> None:
-    """A platform would be listed without saying where it is from, or without being tested."""
+    """A platform would be listed without its source, or without a test."""
     for platform in PLATFORMS:
         data, example = platform.data, platform.example
 
@@ -329,11 +329,11 @@ def test_files_are_complete() -> None:
 
 
 def test_descriptions_are_short() -> None:
-    """An author would have to write what most platforms have in common."""
+    """An author would have to repeat what most platforms have in common."""
     assert statistics.median(len(each.lines) for each in PLATFORMS) <= 9
     assert statistics.median(len(each.differing_lines) for each in PLATFORMS) <= 6
 
 
-def test_page_says_what_the_files_say() -> None:
-    """The page would list platforms that aren't there, or of what they don't need."""
+def test_page_is_current() -> None:
+    """The page would list missing platforms, or wrong features."""
     assert PAGE.read_text(encoding="utf-8") == page(), "run python -m tests.platforms.page"

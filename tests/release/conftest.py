@@ -1,8 +1,7 @@
-"""Environments outside of the repository, in which keyturn is installed from its wheel.
+"""Environments outside the repository, in which keyturn is installed from its wheel.
 
-Dependencies are linked from the environment that runs the tests, so that no network is needed;
-no others are, so that an undeclared dependency is missing. `make release-check` installs them
-for real.
+Declared dependencies are linked from the environment that runs the tests, so no network is
+needed, and an undeclared dependency is missing. `make release-check` really installs them.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class Environment(NamedTuple):
     home: Path
 
     def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one of the environment's commands to its end."""
+        """Run one of the environment's commands, and wait for its end."""
         return subprocess.run(
             [self.directory / "bin" / command, *arguments],
             cwd=self.home,
@@ -45,16 +44,16 @@ class Environment(NamedTuple):
         )
 
     def python(self, script: str) -> str:
-        """Return what a Python script prints; its failure is an AssertionError."""
+        """Return the output of a Python script; its failure is an AssertionError."""
         done = self.run("python", "-c", script)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
 
 def pip(*arguments: str | Path) -> None:
-    """Run pip without network; the assertion shows its output."""
+    """Run pip without a network; the assertion shows its output."""
     command = [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-index"]
-    # pip under coverage would take several times as long, and cover nothing of keyturn.
+    # pip under coverage takes several times as long, and covers nothing of keyturn.
     environment = {name: v for name, v in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -67,7 +66,7 @@ def build_wheels(directory: Path, *sources: Path) -> list[Path]:
 
 
 def dependencies(name: str) -> dict[str, Distribution]:
-    """Return a distribution's dependencies, and theirs, without extras."""
+    """Return a distribution's direct and indirect dependencies, without extras."""
     found: dict[str, Distribution] = {}
     waiting = [name]
     while waiting:
@@ -95,7 +94,7 @@ def create_environment(directory: Path, wheels: list[Path]) -> Environment:
 
 
 def write_wheel(directory: Path, name: str, provider: str, source: str = "") -> Path:
-    """Write the wheel of a distribution that registers one provider, without a build."""
+    """Write the wheel of a distribution with one provider, without a build."""
     module = name.replace("-", "_")
     wheel = directory / f"{module}-1.0-py3-none-any.whl"
     files = {
@@ -120,7 +119,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def bare(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
-    """Create an environment with keyturn alone."""
+    """Create an environment with keyturn only."""
     return create_environment(tmp_path_factory.mktemp("bare"), [wheel])
 
 

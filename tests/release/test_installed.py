@@ -33,7 +33,7 @@ def test_wheel_holds_the_packages_typed_and_nothing_else(wheel: Path) -> None:
 
 
 def test_providers_are_there_by_name(bare: Environment) -> None:
-    """An installation of keyturn alone would lack the built-in providers."""
+    """An installation of keyturn without plugins would lack the built-in providers."""
     script = "import keyturn; print(*(info.name for info in keyturn.providers()))"
 
     assert bare.python(script).split() == PROVIDERS
@@ -48,7 +48,7 @@ def test_command_lists_the_providers(bare: Environment) -> None:
 
 
 def test_new_provider_is_written(bare: Environment) -> None:
-    """The wheel would lack the templates, which are not modules."""
+    """The wheel would lack the templates, which are not Python modules."""
     done = bare.run("keyturn", "new-provider", "acme")
 
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Third-party plugins: complete distributions, built and installed with pip."""
+"""Third-party plugins: complete distributions that are built and installed with pip."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TokenEndpoint(BaseHTTPRequestHandler):
     received: list[dict[str, str]]
 
     def do_POST(self) -> None:
-        """Respond as RFC 6749 section 5.1 says."""
+        """Respond as in RFC 6749 section 5.1."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.received.append(dict(parse_qsl(body.decode())))
         response = {"access_token": "made-up", "token_type": "Bearer", "expires_in": 600}
@@ -31,7 +31,7 @@ class TokenEndpoint(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(response).encode())
 
     def log_message(self, *_: object) -> None:
-        """Keep the test's output clean."""
+        """Log nothing."""
 
 
 @contextlib.contextmanager
@@ -64,7 +64,7 @@ else:
 
 
 def test_third_party_provider_gives_a_token(crowded: Environment) -> None:
-    """A plugin that is installed with pip would not work like a built-in one."""
+    """A plugin installed with pip would not work like a built-in provider."""
     with token_endpoint() as (url, received):
         token = crowded.python(f"""
 import keyturn
@@ -107,7 +107,7 @@ assert not imported, imported
 
 
 def test_two_distributions_of_one_name_are_named(crowded: Environment) -> None:
-    """The one that happens to be found first would get the secrets."""
+    """The distribution that is found first would get the secrets."""
     message = error_message(crowded, "ProviderConflict", "twice")
 
     assert "keyturn-left" in message
@@ -124,7 +124,7 @@ def test_builtin_name_is_protected(crowded: Environment) -> None:
 
 
 def test_broken_plugin_fails_when_it_is_chosen(crowded: Environment) -> None:
-    """A raw ImportError would not name the distribution that fails."""
+    """An ImportError would not name the distribution that fails."""
     assert "keyturn-broken" in error_message(crowded, "ProviderLoadError", "broken")
 
 

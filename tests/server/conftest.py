@@ -1,4 +1,4 @@
-"""An agent that serves on loopback in this process, and an API with a token endpoint behind it."""
+"""An agent that serves on loopback in this process, and the API and token endpoint behind it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SESSION_SECRET = "made-up-session-secret"
 
 @attrs.frozen
 class Arrived:
-    """A request as the API got it; header names in lower case, repeated ones joined by a bar."""
+    """A request as the API received it; names in lower case, repeated headers joined by a bar."""
 
     method: str
     path: str
@@ -52,9 +52,9 @@ class Api:
         self.lifetime = 3600
         self.valid: set[str] = set()
         self.token_failure: tuple[int, bytes] | None = None
-        # How many requests are to be closed without a response.
+        # The number of requests to close without a response.
         self.drop = 0
-        # What `/v1/raw` sends, byte by byte; an empty one closes the connection.
+        # The bytes that `/v1/raw` sends; empty bytes close the connection.
         self.raw = [b""]
         self.gate = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -67,13 +67,13 @@ class Api:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop it."""
+        """Stop the server."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
     def revoke(self) -> None:
-        """Accept none of the tokens so far."""
+        """Reject all tokens issued so far."""
         self.valid.clear()
 
     def new_token(self) -> str:
@@ -105,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
             api.revoke()
             self._respond(200, b"", {})
             return
-        # Python's server has changed `path`, if it began with two slashes.
+        # Python's server has changed `path` if it started with two slashes.
         api.arrived.append(Arrived(self.command, self.requestline.split()[1], headers, body))
         if api.drop:
             api.drop -= 1
@@ -150,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._respond(200, body, {"Content-Type": "application/octet-stream"})
 
     def _send_parts(self, api: Api) -> None:
-        """Send the second part of a body when the gate is opened."""
+        """Send the second part of a body when the test opens the gate."""
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
@@ -177,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _body(self) -> bytes | None:
-        """Return the body; None if the client has not sent the whole of it."""
+        """Return the body; None if it is incomplete."""
         if self.headers.get("Transfer-Encoding") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length", 0)))
         parts = []
@@ -195,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @attrs.frozen
 class Running:
-    """An agent that runs.
+    """A running agent.
 
     Args:
         url: Its address, without the session secret.
@@ -210,7 +210,7 @@ class Running:
     path: Path | None = None
 
     def client(self, *, has_secret: bool = True, **options: Any) -> httpx.Client:
-        """Return a client, whose requests have the secret if they shall."""
+        """Return a client, whose requests have the secret unless `has_secret` is false."""
         headers = {"X-Keyturn-Secret": self.secret} if self.secret and has_secret else {}
         uds = str(self.path) if self.path else None
         transport = httpx.HTTPTransport(verify=NO_TLS, uds=uds)
@@ -228,7 +228,7 @@ class Running:
 def running(
     config: Path, *, files: tuple[TokenFile, ...] = (), path: Path | None = None
 ) -> Generator[Running]:
-    """Run an agent on a thread for the length of a `with` block.
+    """Run an agent on a thread until the end of a `with` block.
 
     Args:
         config: The configuration file.
@@ -251,7 +251,7 @@ def running(
 
 
 def write_config(path: Path, api: Api, *names: str, **settings: Any) -> Path:
-    """Write a configuration file whose connections lead to an API."""
+    """Write a configuration file with connections to an API."""
     values = {
         "provider": "generic",
         "token_url": f"{api.url}/token",
@@ -264,7 +264,7 @@ def write_config(path: Path, api: Api, *names: str, **settings: Any) -> Path:
     path.touch(mode=0o600)
     lines = []
     for name in names:
-        # Each has its own credentials, and shares its tokens with none.
+        # Each has its own credentials, so connections share no tokens.
         fields = {"client_id": f"made-up-{next(_number)}", **values}
         lines += [f"[connections.{name}]", *(f"{k} = {json.dumps(v)}" for k, v in fields.items())]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -273,7 +273,7 @@ def write_config(path: Path, api: Api, *names: str, **settings: Any) -> Path:
 
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
-    """Give an API that runs."""
+    """Yield a running API."""
     running_api = Api()
     yield running_api
     running_api.stop()
@@ -281,7 +281,7 @@ def api() -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def served(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Give an agent that serves the connections `shop` and `other`."""
+    """Yield an agent that serves the connections `shop` and `other`."""
     config = tmp_path_factory.mktemp("serve") / "keyturn.toml"
     write_config(config, api, "shop", "other", *"abcdefgh")
     special = {"provider": "commercelayer", "kind": "integration"}
@@ -293,7 +293,7 @@ def served(api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runni
 
 @pytest.fixture
 def client(served: Running, api: Api) -> Iterator[httpx.Client]:
-    """Give a client whose requests have the session secret; the API has seen none yet."""
+    """Yield a client whose requests have the session secret, and clear the API's records."""
     api.arrived.clear()
     api.gate.clear()
     with served.client() as one:
@@ -302,7 +302,7 @@ def client(served: Running, api: Api) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def serve(api: Api) -> Iterator[Callable[..., Running]]:
-    """Give a function that runs an agent, ended with the test, by its configuration."""
+    """Yield a function that runs an agent with a configuration; agents end with the test."""
     with ExitStack() as opened:
 
         def start(config: Path, *names: str, extra: str = "", **settings: Any) -> Running:

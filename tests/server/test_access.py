@@ -1,4 +1,4 @@
-"""Who may ask `keyturn serve`: the session secret, `Host` and `Origin`."""
+"""Access to `keyturn serve`: the session secret, `Host` and `Origin`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENDPOINTS = (
 
 
 def raw(url: str, head: bytes) -> bytes:
-    """Return the response to a request that no client would send."""
+    """Return the response to a raw request, which no HTTP client would send."""
     address = urlsplit(url)
     with socket.create_connection((address.hostname, address.port), 20) as connection:
         connection.sendall(head)
@@ -34,7 +34,7 @@ def raw(url: str, head: bytes) -> bytes:
 
 @pytest.mark.parametrize("secret", [None, "", "wrong", "made-up-session-secre", "ü"])
 def test_names_cannot_be_enumerated(served: Any, api: Any, secret: str | None) -> None:
-    """Without the secret, a caller could find out which connections there are."""
+    """A caller without the secret could find out which connections exist."""
     sent = (
         {} if secret is None else {"X-Keyturn-Secret": secret.encode(), "Authorization": "Bearer x"}
     )
@@ -52,7 +52,7 @@ def test_names_cannot_be_enumerated(served: Any, api: Any, secret: str | None) -
 
 
 def test_an_unknown_connection_looks_like_a_wrong_secret(client: httpx.Client, served: Any) -> None:
-    """The response to an unknown name would show that the secret was right, or the reverse."""
+    """The response would show that the secret was right, or that the name exists."""
     with served.client(has_secret=False) as other:
         wrong = other.get("/nothing/x")
     for path in (
@@ -76,10 +76,10 @@ def test_an_unknown_connection_looks_like_a_wrong_secret(client: httpx.Client, s
         lambda s: (f"/{s}", {"Authorization": "Bearer the-user's-own"}),
     ],
 )
-def test_ways_to_present_the_secret(
+def test_secret_is_accepted_in_each_documented_place(
     served: Any, api: Any, present: Callable[[str], tuple[str, dict[str, str]]]
 ) -> None:
-    """A program that can set only headers, or only an address, could not ask."""
+    """A program that can set only headers, or only a URL, could not use the agent."""
     prefix, headers = present(served.secret)
     api.arrived.clear()
     with served.client(has_secret=False, headers=headers) as client:
@@ -91,8 +91,8 @@ def test_ways_to_present_the_secret(
     assert served.secret not in str(arrived.headers)
 
 
-def test_the_secret_alone_leads_to_the_page(served: Any) -> None:
-    """An address without the last slash would show a page whose links lead elsewhere."""
+def test_secret_alone_leads_to_the_status_page(served: Any) -> None:
+    """A URL without a trailing slash would show a page with broken links."""
     with served.client(has_secret=False, follow_redirects=True) as client:
         response = client.get(f"/{served.secret}")
     assert response.url.path == f"/{served.secret}/"
@@ -102,16 +102,16 @@ def test_the_secret_alone_leads_to_the_page(served: Any) -> None:
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:{port}", ""]
 )
-def test_dns_rebinding(client: httpx.Client, served: Any, host: str) -> None:
-    """A web page whose name is made to lead to 127.0.0.1 could read tokens."""
+def test_foreign_host_header_is_rejected(client: httpx.Client, served: Any, host: str) -> None:
+    """A web page could read tokens by DNS rebinding to 127.0.0.1."""
     port = urlsplit(served.url).port
     for path in ENDPOINTS:
         response = client.get(path, headers={"Host": host.format(port=port)})
         assert response.status_code == 421
 
 
-def test_localhost_is_a_name_of_the_agent(client: httpx.Client, served: Any) -> None:
-    """A program that is given http://localhost:… could not ask."""
+def test_localhost_is_accepted_as_host(client: httpx.Client, served: Any) -> None:
+    """A program with the URL http://localhost:… could not use the agent."""
     headers = {"Host": f"LOCALHOST:{urlsplit(served.url).port}"}
     assert client.get("/-/token/shop", headers=headers).status_code == 200
 
@@ -126,10 +126,10 @@ def test_localhost_is_a_name_of_the_agent(client: httpx.Client, served: Any) -> 
         {"Sec-Fetch-Site": "same-site"},
     ],
 )
-def test_web_pages_of_other_origins(
+def test_web_pages_of_other_origins_are_rejected(
     client: httpx.Client, api: Any, headers: dict[str, str]
 ) -> None:
-    """A web page in the user's browser could use a leaked address."""
+    """A web page in the user's browser could use a leaked URL."""
     for path in ENDPOINTS:
         assert client.get(path, headers=headers).status_code == 403
     assert client.post("/-/do", headers=headers).status_code == 403
@@ -146,8 +146,8 @@ def test_web_pages_of_other_origins(
         b"GET shop/v1/echo HTTP/1.1",
     ],
 )
-def test_targets_that_are_no_path(served: Any, api: Any, line: bytes) -> None:
-    """A request in absolute form could lead the token to another origin."""
+def test_target_that_is_not_a_path_is_rejected(served: Any, api: Any, line: bytes) -> None:
+    """A request in absolute form could send the token to another origin."""
     api.arrived.clear()
     host = urlsplit(served.url).netloc.encode()
     head = b"%s\r\nHost: %s\r\nX-Keyturn-Secret: %s\r\nConnection: close\r\n\r\n"
@@ -156,19 +156,19 @@ def test_targets_that_are_no_path(served: Any, api: Any, line: bytes) -> None:
     assert not api.arrived
 
 
-def test_a_head_that_is_too_large(served: Any) -> None:
+def test_head_that_is_too_large_is_rejected(served: Any) -> None:
     """A client could fill the memory with headers."""
     response = raw(served.url, b"GET / HTTP/1.1\r\nX-Long: " + b"a" * 70_000)
     assert response.split()[1] == b"400"
 
 
-def test_a_body_that_is_too_large(client: httpx.Client) -> None:
-    """A client could fill the memory with a body for the agent itself."""
+def test_body_that_is_too_large_is_rejected(client: httpx.Client) -> None:
+    """A client could fill the memory with a body for the agent's own pages."""
     for path in ("/-/refused/shop", "/-/credential-helper/shop", "/-/do"):
         assert client.post(path, content=b"a" * 70_000).status_code == 413
 
 
-def test_methods(client: httpx.Client) -> None:
+def test_method_of_each_path_is_checked(client: httpx.Client) -> None:
     """A link could renew or revoke a token."""
     for path in ("/-/do", "/-/refused/shop", "/-/credential-helper/shop"):
         assert client.get(path).status_code == 405

@@ -1,4 +1,4 @@
-"""What a client of `keyturn serve` may hold: time, connections."""
+"""Limits of a client of `keyturn serve`: time and connections."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 def connected(agent: Any) -> socket.socket:
-    """Return a connection to an agent."""
+    """Return a socket that is connected to an agent."""
     address = urlsplit(agent.url)
     return socket.create_connection((address.hostname, address.port), 20)
 
 
-def test_a_head_that_does_not_come_in(
+def test_slow_head_ends_at_a_timeout(
     tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that sends nothing, or a part of a request, would hold a connection forever."""
+    """A client that sends nothing, or a part of a request, would keep a connection forever."""
     monkeypatch.setattr(http_server, "_HEAD_SECONDS", 0.05)
     agent = serve(tmp_path / "keyturn.toml", "shop")
     for sent in (b"", b"GET / HTTP/1.1\r\nHost: x\r\n"):
@@ -36,10 +36,10 @@ def test_a_head_that_does_not_come_in(
             assert connection.recv(100) == b""
 
 
-def test_a_body_after_the_response(
+def test_unread_body_ends_the_connection(
     tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client without the secret could hold a connection forever by a body that no one reads."""
+    """A client without the secret could keep a connection open by a body that is not read."""
     monkeypatch.setattr(http_server, "_HEAD_SECONDS", 0.2)
     agent = serve(tmp_path / "keyturn.toml", "shop")
     head = f"POST / HTTP/1.1\r\nHost: {urlsplit(agent.url).netloc}\r\nContent-Length: 99\r\n\r\n"
@@ -51,10 +51,10 @@ def test_a_body_after_the_response(
         assert response.read().endswith(b"the path.\n")
 
 
-def test_a_connection_that_is_kept(
+def test_kept_connection_has_its_own_timeout(
     tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection between two requests would have the time of a head alone."""
+    """A connection would be closed between two requests after the short time for a head."""
     monkeypatch.setattr(http_server, "_HEAD_SECONDS", 0.05)
     agent = serve(tmp_path / "keyturn.toml", "shop")
     line = f"GET / HTTP/1.1\r\nHost: {urlsplit(agent.url).netloc}\r\n\r\n"
@@ -67,10 +67,10 @@ def test_a_connection_that_is_kept(
             time.sleep(0.1)
 
 
-def test_a_body_that_does_not_come_in(
+def test_slow_body_ends_at_a_timeout(
     tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that stops amid a body would hold a request forever."""
+    """A client that stops during a body would occupy the agent forever."""
     monkeypatch.setattr(request_body, "MAX_SILENCE", 0.05)
     agent = serve(tmp_path / "keyturn.toml", "shop")
     lines = ["POST /shop/v1/echo HTTP/1.1", f"Host: {urlsplit(agent.url).netloc}"]
@@ -80,13 +80,13 @@ def test_a_body_that_does_not_come_in(
         assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_client_that_leaves_amid_a_body(
+def test_client_that_disconnects_during_a_body_is_not_an_error(
     tmp_path: Path,
     serve: Callable[..., Any],
     caplog: pytest.LogCaptureFixture,
     wait_until: Callable[..., None],
 ) -> None:
-    """A client that leaves would look like a defect of the agent."""
+    """A client that disconnects would look like a defect of the agent."""
     agent = serve(tmp_path / "keyturn.toml", "shop")
     lines = ["POST /-/do HTTP/1.1", f"Host: {urlsplit(agent.url).netloc}"]
     lines += [f"X-Keyturn-Secret: {agent.secret}", "Content-Length: 9", "", "part"]
@@ -97,7 +97,7 @@ def test_a_client_that_leaves_amid_a_body(
     assert "please report" not in caplog.text
 
 
-def test_connections_at_once(
+def test_number_of_connections_is_limited(
     tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client could use up the descriptors of the process."""
@@ -113,13 +113,13 @@ def test_connections_at_once(
         each.close()
 
 
-def test_an_api_that_is_slow_or_away(
+def test_api_that_is_slow_or_unreachable_is_reported(
     tmp_path: Path,
     serve: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
     refused_port: int,
 ) -> None:
-    """A client would wait forever, or not learn what failed."""
+    """A client would wait forever, or not see what failed."""
     monkeypatch.setattr(reverse_proxy.TIMEOUT, "read", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         api_url = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -135,7 +135,7 @@ def test_an_api_that_is_slow_or_away(
     assert response.headers["x-keyturn-error"] == "APIUnavailable"
 
 
-def test_a_defect_is_reported_without_values(
+def test_defect_is_reported_without_values(
     tmp_path: Path,
     serve: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -154,10 +154,10 @@ def test_a_defect_is_reported_without_values(
     assert "made-up-secret" not in caplog.text
 
 
-def test_a_request_in_progress_finishes(
+def test_request_in_progress_finishes_at_shutdown(
     tmp_path: Path, api: Any, serve: Callable[..., Any], wait_until: Callable[..., None]
 ) -> None:
-    """A restart of the agent would cut responses off."""
+    """A restart of the agent would cut off responses."""
     agent = serve(tmp_path / "keyturn.toml", "shop")
     api.gate.clear()
     api.arrived.clear()

@@ -1,4 +1,4 @@
-"""Requests and responses that two servers may understand differently."""
+"""Ambiguous requests and responses, which two servers may read differently."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def raw(agent: Any, line: str, *fields: str, body: bytes = b"") -> bytes:
-    """Return what an agent sends until it closes the connection."""
+    """Return the bytes that an agent sends until it closes the connection."""
     address = urlsplit(agent.url)
     lines = [line, f"Host: {address.netloc}", f"X-Keyturn-Secret: {agent.secret}", *fields, "", ""]
     with socket.create_connection((address.hostname, address.port), 20) as connection:
@@ -43,10 +43,10 @@ NEXT = b"0\r\n\r\nGET /shop/v1/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
         ("GET /shop/v1/echo HTTP/1.1", ("Connection: close", f"X-Long: {'a' * 33_000}"), b"431"),
     ],
 )
-def test_requests_that_are_refused(
+def test_ambiguous_requests_are_rejected(
     served: Any, api: Any, line: str, fields: tuple[str, ...], status: bytes
 ) -> None:
-    """A second request could hide in the body of a first, or the token be shown by TRACE."""
+    """A second request could hide in the body of the first, or TRACE could show the token."""
     api.arrived.clear()
     response = raw(served, line, *fields, body=NEXT if CHUNKED in fields else b"")
     assert response.split()[1] == status
@@ -55,16 +55,16 @@ def test_requests_that_are_refused(
 
 
 @pytest.mark.parametrize("body", [b"zz\r\n", b"-1\r\na", b"3\r\nabcXX0\r\n\r\n"])
-def test_chunks_that_are_none(served: Any, api: Any, body: bytes) -> None:
-    """What the agent reads and what the API reads as a body would differ."""
+def test_invalid_chunks_are_rejected(served: Any, api: Any, body: bytes) -> None:
+    """The agent and the API would read different bodies."""
     api.arrived.clear()
     response = raw(served, "POST /shop/v1/echo HTTP/1.1", CHUNKED, body=body)
     assert response.split()[1] == b"400"
     assert not api.arrived
 
 
-def test_the_secret_in_other_headers(served: Any, api: Any) -> None:
-    """A browser or a gateway that repeats the address would show the secret to the API."""
+def test_secret_in_other_headers_is_removed(served: Any, api: Any) -> None:
+    """A browser or a gateway that repeats the URL in a header would show the secret to the API."""
     api.arrived.clear()
     address = f"http://127.0.0.1/{served.secret}/shop/"
     sent = {"Referer": address, "X-Original-URI": f"/{served.secret}/", "X-Mine": "1"}
@@ -84,8 +84,10 @@ def test_the_secret_in_other_headers(served: Any, api: Any) -> None:
         ("gzip, identity;q=0", "gzip, identity;q=0"),
     ],
 )
-def test_codings(client: httpx.Client, api: Any, accepted: str, passed: str) -> None:
-    """The agent could not read a 401 that means the token, and would not renew it."""
+def test_only_readable_content_codings_are_requested(
+    client: httpx.Client, api: Any, accepted: str, passed: str
+) -> None:
+    """The agent could not read a 401 that rejects the token, and would not renew it."""
     client.get("/shop/v1/echo", headers={"Accept-Encoding": accepted})
     assert api.arrived[-1].headers["accept-encoding"] == passed
 
@@ -108,10 +110,10 @@ def test_codings(client: httpx.Client, api: Any, accepted: str, passed: str) -> 
         ("http://127.1:{port}/other/v1/x", None),
     ],
 )
-def test_redirects(
+def test_redirects_are_rewritten(
     client: httpx.Client, served: Any, api: Any, location: str, passed: str | None
 ) -> None:
-    """A redirect would be followed with the token, or lead out of the connection to another."""
+    """A redirect would be followed with the token, or lead to another connection."""
     port = urlsplit(served.url).port
     there = location.format(api=api.url, agent=served.url, port=port)
     response = client.get("/shop/v1/redirect", headers={"X-Location": there})
@@ -119,8 +121,8 @@ def test_redirects(
     assert len(api.arrived) == 1
 
 
-def test_a_redirect_to_no_url(client: httpx.Client, served: Any) -> None:
-    """A response would be lost, since the agent's own client can't read it."""
+def test_redirect_to_an_invalid_url_is_returned(client: httpx.Client, served: Any) -> None:
+    """A response would be lost, because the agent's own client can't parse it."""
     client.get("/shop/v1/echo")
     line = "GET /shop/v1/redirect HTTP/1.1"
     response = raw(served, line, "X-Location: http://[::1", "Connection: close")
@@ -128,8 +130,8 @@ def test_a_redirect_to_no_url(client: httpx.Client, served: Any) -> None:
     assert b"location: http://[::1\r\n" in response
 
 
-def test_a_redirect_is_followed_through_the_agent(served: Any, api: Any) -> None:
-    """A program would follow a redirect past the agent, or without the secret."""
+def test_redirect_leads_through_the_agent(served: Any, api: Any) -> None:
+    """A program would follow a redirect without the agent, or without the secret."""
     api.arrived.clear()
     headers = {"X-Location": "/v1/echo?a=b"}
     with served.client(has_secret=False, follow_redirects=True, headers=headers) as client:
@@ -137,15 +139,15 @@ def test_a_redirect_is_followed_through_the_agent(served: Any, api: Any) -> None
     assert [each.path for each in api.arrived] == ["/v1/redirect", "/v1/echo?a=b"]
 
 
-def test_a_response_with_two_lengths(client: httpx.Client, api: Any) -> None:
-    """A response could hold a second one, or the client would wait for the rest."""
+def test_response_with_two_lengths_is_rejected(client: httpx.Client, api: Any) -> None:
+    """A response could contain a second one, or the client would wait for the rest."""
     both = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
     api.raw = [both + b"2\r\nok\r\n0\r\n\r\n"]
     response = client.get("/shop/v1/raw")
     assert (response.content, response.headers.get("content-length")) == (b"ok", None)
 
 
-def test_a_status_that_is_none(
+def test_invalid_status_is_an_error_response(
     client: httpx.Client, api: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The connection would be closed without a response."""
@@ -157,7 +159,7 @@ def test_a_status_that_is_none(
     assert len(api.arrived) == 1
 
 
-def test_a_401_that_is_not_complete(client: httpx.Client, api: Any) -> None:
+def test_incomplete_401_is_returned(client: httpx.Client, api: Any) -> None:
     """A connection to the API would be kept forever for a response that is not read."""
     api.raw = [b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 9\r\n\r\na"]
     response = client.post("/shop/v1/raw", content=b"a")
@@ -165,8 +167,10 @@ def test_a_401_that_is_not_complete(client: httpx.Client, api: Any) -> None:
     assert response.headers["x-keyturn-error"] == "APIUnavailable"
 
 
-def test_a_repeated_request_on_a_closed_connection(client: httpx.Client, api: Any) -> None:
-    """A request that was repeated with another token would be lost with a kept connection."""
+def test_repeated_request_on_a_closed_connection_is_sent_again(
+    client: httpx.Client, api: Any
+) -> None:
+    """A request that is repeated with a new token would be lost with its old connection."""
     client.get("/g/v1/echo")
     api.revoke()
     api.arrived.clear()
@@ -185,8 +189,8 @@ def test_a_repeated_request_on_a_closed_connection(client: httpx.Client, api: An
         ("br", 31, None),
     ],
 )
-def test_a_small_body_that_becomes_a_large_one(coding: str, bits: int, length: int | None) -> None:
-    """A 401 of an API could fill the memory."""
+def test_compression_bomb_is_not_read(coding: str, bits: int, length: int | None) -> None:
+    """A compressed 401 of an API could fill the memory."""
     packer = zlib.compressobj(wbits=bits)
     body = packer.compress(bytes(4_000_000)) + packer.flush()
 
@@ -198,8 +202,8 @@ def test_a_small_body_that_becomes_a_large_one(coding: str, bits: int, length: i
     assert len(decoded) == (length or len(body))
 
 
-def test_a_client_that_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that never reads would hold a response forever."""
+def test_client_that_does_not_read_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that never reads would keep a response forever."""
     monkeypatch.setattr(api_response, "MAX_SILENCE", 0.01)
 
     async def chunks() -> AsyncIterator[bytes]:

@@ -1,4 +1,4 @@
-"""Requests while the token endpoint is away."""
+"""Requests while the token endpoint is unavailable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def agent(tmp_path: Path, api: Any, serve: Callable[..., Any]) -> Iterator[Any]:
-    """Give an agent whose token requests are tried once."""
+    """Return an agent that tries each token request once."""
     api.arrived.clear()
     api.token_failure = None
     yield serve(tmp_path / "keyturn.toml", "shop", timeout=0.4)
@@ -26,7 +26,7 @@ def agent(tmp_path: Path, api: Any, serve: Callable[..., Any]) -> Iterator[Any]:
 
 @pytest.fixture
 def pauses(api: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Give the pauses between attempts; the token endpoint works again after the third."""
+    """Return the pauses between attempts; the token endpoint works again after the third."""
     taken: list[float] = []
 
     async def pause(seconds: float) -> None:
@@ -39,20 +39,20 @@ def pauses(api: Any, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return taken
 
 
-def test_a_first_request_waits_for_the_token_endpoint(
+def test_first_request_waits_for_the_token_endpoint(
     agent: Any, api: Any, pauses: list[float]
 ) -> None:
-    """A restart of the token endpoint would fail requests that the API answers."""
+    """A restart of the token endpoint would fail requests that the API would accept."""
     api.token_failure = 503, b"{}"
     with agent.client() as client:
         assert client.get("/shop/v1/echo").status_code == 200
     assert pauses == [0.5, 1.0, 2.0]
 
 
-def test_a_request_with_a_refused_token_waits_for_the_token_endpoint(
+def test_request_with_a_rejected_token_waits_for_the_token_endpoint(
     agent: Any, api: Any, pauses: list[float]
 ) -> None:
-    """A client would get a 401 that the next token heals."""
+    """A client would get a 401 although a new token would be accepted."""
     with agent.client() as client:
         assert client.get("/shop/v1/echo").status_code == 200
         api.revoke()
@@ -62,8 +62,10 @@ def test_a_request_with_a_refused_token_waits_for_the_token_endpoint(
     assert pauses == [0.5, 1.0, 2.0]
 
 
-def test_no_request_waits_for_ever(agent: Any, api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests would pile up while the token endpoint is away."""
+def test_wait_for_the_token_endpoint_is_limited(
+    agent: Any, api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests would accumulate while the token endpoint is unavailable."""
     monkeypatch.setattr(reverse_proxy, "OUTAGE", 0.0)
     with agent.client() as client:
         assert client.get("/shop/v1/echo").status_code == 200
@@ -75,8 +77,8 @@ def test_no_request_waits_for_ever(agent: Any, api: Any, monkeypatch: pytest.Mon
         assert refused.headers["x-keyturn-not-repeated"] == reason
 
 
-def test_what_does_not_pass_is_not_waited_for(agent: Any, api: Any, pauses: list[float]) -> None:
-    """A wrong secret would hold up each request."""
+def test_permanent_error_is_returned_at_once(agent: Any, api: Any, pauses: list[float]) -> None:
+    """A wrong secret would delay each request."""
     api.token_failure = 400, b'{"error": "invalid_client"}'
     with agent.client() as client:
         response = client.get("/shop/v1/echo")
@@ -84,10 +86,10 @@ def test_what_does_not_pass_is_not_waited_for(agent: Any, api: Any, pauses: list
     assert pauses == []
 
 
-def test_a_token_that_was_renewed_before_the_refusal(
+def test_token_renewed_before_the_rejection_is_used(
     tmp_path: Path, api: Any, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What ends all tokens would fail requests, where another process has just renewed one."""
+    """Requests would fail after a revocation, although another process has renewed the token."""
     config = tmp_path / "keyturn.toml"
     agent = serve(config, "shop", store=f"disk://{tmp_path}/store")
     monkeypatch.setenv("KEYTURN_CONFIG", str(config))

@@ -1,4 +1,4 @@
-"""The reverse proxy of `keyturn serve`, against an API on loopback."""
+"""The reverse proxy of `keyturn serve`, with an API on loopback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_request_gets_a_token(client: httpx.Client, api: Any) -> None:
+def test_request_gets_a_token(client: httpx.Client, api: Any) -> None:
     """A program without code for tokens could not call the API."""
     response = client.post("/shop/v1/echo?a=1&b=%2F", content=b"hello", headers={"X-Mine": "1"})
     assert (response.status_code, response.content) == (200, b"hello")
@@ -26,7 +26,7 @@ def test_a_request_gets_a_token(client: httpx.Client, api: Any) -> None:
     assert arrived.headers["x-mine"] == "1"
 
 
-def test_headers_of_one_hop_end_here(client: httpx.Client, api: Any) -> None:
+def test_hop_by_hop_headers_are_removed(client: httpx.Client, api: Any) -> None:
     """A header for the agent, or the client's own token, would reach the API."""
     mine = {
         "Connection": "X-Hop, keep-alive",
@@ -53,8 +53,8 @@ def test_headers_of_one_hop_end_here(client: httpx.Client, api: Any) -> None:
     assert not {"x-hop", "keep-alive"} & {*response.headers}
 
 
-def test_cookies_are_the_clients(served: Any, api: Any, client: httpx.Client) -> None:
-    """One client's session at the API would become another client's."""
+def test_cookies_belong_to_the_client(served: Any, api: Any, client: httpx.Client) -> None:
+    """One client's session at the API would be used by another client."""
     assert client.get("/shop/v1/hops").headers["set-cookie"] == "a=1"
     api.arrived.clear()
     with served.client() as other:
@@ -63,9 +63,7 @@ def test_cookies_are_the_clients(served: Any, api: Any, client: httpx.Client) ->
 
 
 @pytest.mark.parametrize(("name", "method"), [("a", "GET"), ("b", "POST")])
-def test_a_refused_token_is_replaced(
-    client: httpx.Client, api: Any, name: str, method: str
-) -> None:
+def test_rejected_token_is_replaced(client: httpx.Client, api: Any, name: str, method: str) -> None:
     """A token that was revoked would fail every request until it expires."""
     client.get(f"/{name}/v1/echo")
     api.revoke()
@@ -80,16 +78,16 @@ def test_a_refused_token_is_replaced(
 
 
 def parts(size: int) -> Iterator[bytes]:
-    """Yield a body in parts."""
+    """Yield the parts of a body."""
     for _ in range(size // 65_536):
         yield b"a" * 65_536
 
 
 @pytest.mark.parametrize(("size", "status"), [(131_072, 200), (2_097_152, 401)])
-def test_a_streamed_body_is_repeated_up_to_a_limit(
+def test_streamed_body_is_repeated_up_to_a_limit(
     client: httpx.Client, api: Any, size: int, status: int
 ) -> None:
-    """A body would be lost at the second request, or fill the memory."""
+    """A body would be missing in the second request, or fill the memory."""
     client.get("/c/v1/echo")
     api.revoke()
     api.arrived.clear()
@@ -97,12 +95,12 @@ def test_a_streamed_body_is_repeated_up_to_a_limit(
     assert response.status_code == status
     assert all(len(each.body) == size for each in api.arrived)
     assert ("x-keyturn-not-repeated" in response.headers) == (status == 401)
-    # The token has been renewed in any case.
+    # The token is renewed in both cases.
     assert client.get("/c/v1/echo").status_code == 200
 
 
-def test_a_401_about_something_else(client: httpx.Client, api: Any) -> None:
-    """A token would be renewed for every request that is forbidden."""
+def test_401_for_another_reason_renews_nothing(client: httpx.Client, api: Any) -> None:
+    """Every forbidden request would renew the token."""
     assert client.get("/layer/v1/echo").status_code == 200
     issued = api.issued
     response = client.get("/layer/v1/forbidden")
@@ -112,7 +110,7 @@ def test_a_401_about_something_else(client: httpx.Client, api: Any) -> None:
 
 
 @pytest.mark.parametrize("what", ["broken", "long"])
-def test_a_401_that_stays(client: httpx.Client, api: Any, what: str) -> None:
+def test_second_401_is_returned(client: httpx.Client, api: Any, what: str) -> None:
     """A request would be repeated forever, or a response that can't be decoded would fail."""
     api.arrived.clear()
     with client.stream("GET", f"/d/v1/{what}") as response:
@@ -130,10 +128,10 @@ def test_a_401_that_stays(client: httpx.Client, api: Any, what: str) -> None:
         "/\\evil.example/", "/x?url=http://evil.example/../", "/x/", "/", "/%zz", "/a;b=c",
     ],
 )  # fmt: skip
-def test_targets_stay_at_the_origin_as_they_are(
+def test_targets_stay_at_the_origin_unchanged(
     client: httpx.Client, served: Any, api: Any, target: str
 ) -> None:
-    """A path could lead the token to another host, or arrive changed."""
+    """A path could send the token to another host, or be changed."""
     client.get("/shop/v1/echo")
     api.arrived.clear()
     response = _get(served, f"/shop{target}")
@@ -145,15 +143,15 @@ def test_targets_stay_at_the_origin_as_they_are(
     "target",
     ["/a/../b", "/..", "/./a", "/%2e%2E/a", "/a/..%2fb", "/a\\..\\b", "/.%2e", "/..;a/b", "/..%3B"],
 )
-def test_dots_in_a_path(served: Any, api: Any, target: str) -> None:
-    """A path could mean another connection to a server that resolves it."""
+def test_dot_segments_in_a_path_are_rejected(served: Any, api: Any, target: str) -> None:
+    """A path could mean another connection for a server that resolves it."""
     api.arrived.clear()
     assert b" 400 " in _get(served, f"/shop{target}")
     assert not api.arrived
 
 
 def _get(served: Any, target: str) -> bytes:
-    """Return the head of the response to a GET request whose target no client changes."""
+    """Return the head of the response to a GET request with an unchanged target."""
     address = urlsplit(served.url)
     fields = [f"Host: {address.netloc}", f"X-Keyturn-Secret: {served.secret}", "Connection: close"]
     head = "\r\n".join([f"GET {target} HTTP/1.1", *fields, "", ""])
@@ -162,8 +160,8 @@ def _get(served: Any, target: str) -> bytes:
         return connection.makefile("rb").readline()
 
 
-def test_websocket(client: httpx.Client, api: Any) -> None:
-    """A program would wait for a protocol that is not passed on."""
+def test_websocket_is_rejected(client: httpx.Client, api: Any) -> None:
+    """A program would wait for a protocol that the agent does not forward."""
     upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
     response = client.get("/shop/v1/echo", headers=upgrade)
     assert response.status_code == 501
@@ -173,8 +171,8 @@ def test_websocket(client: httpx.Client, api: Any) -> None:
     assert other.status_code == 200
 
 
-def test_a_response_is_streamed(client: httpx.Client, api: Any) -> None:
-    """A stream of events would arrive at its end."""
+def test_response_is_streamed(client: httpx.Client, api: Any) -> None:
+    """A stream of events would arrive only at its end."""
     with client.stream("GET", "/shop/v1/parts") as response:
         chunks = response.iter_raw()
         assert next(chunks) == b"first"
@@ -182,21 +180,21 @@ def test_a_response_is_streamed(client: httpx.Client, api: Any) -> None:
         assert b"".join(chunks) == b"second"
 
 
-def test_a_request_is_streamed(client: httpx.Client, api: Any) -> None:
-    """A large upload would be kept in memory."""
+def test_request_is_streamed(client: httpx.Client, api: Any) -> None:
+    """A large upload would be held in memory."""
     response = client.put("/shop/v1/echo", content=parts(4_194_304))
     assert len(response.content) == 4_194_304
     assert api.arrived[-1].headers["transfer-encoding"] == "chunked"
 
 
-def test_a_client_that_leaves(
+def test_client_that_disconnects_ends_its_request(
     served: Any, client: httpx.Client, api: Any, wait_until: Callable[..., None]
 ) -> None:
-    """What a client no longer waits for would continue at the API."""
+    """A request would continue at the API after its client has disconnected."""
     with client.stream("GET", "/f/v1/parts") as response:
         next(response.iter_raw())
     counted = 'keyturn_proxy_requests_total{connection="f",status="200"} 1.0'
-    # The API has not ended its response yet.
+    # The API has not finished its response yet.
     wait_until(lambda: counted in client.get("/metrics").text)
     address = urlsplit(served.url)
     fields = [f"Host: {address.netloc}", f"X-Keyturn-Secret: {served.secret}", "Content-Length: 9"]
@@ -207,7 +205,9 @@ def test_a_client_that_leaves(
     assert client.get("/shop/v1/echo").status_code == 200
 
 
-def test_a_response_that_ends_early(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_response_that_ends_early_is_cut_off(
+    client: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
     """A client would take a part of a response for the whole, or the agent would be blamed."""
     with (
         pytest.raises(httpx.RemoteProtocolError),
@@ -222,10 +222,10 @@ def test_a_response_that_ends_early(client: httpx.Client, caplog: pytest.LogCapt
     ("method", "drops", "status"),
     [("GET", 1, 200), ("GET", 2, 502), ("POST", 1, 502), ("PUT", 1, 200)],
 )
-def test_a_connection_that_the_api_closes(
+def test_closed_connection_of_the_api_is_opened_again(
     client: httpx.Client, api: Any, method: str, drops: int, status: int
 ) -> None:
-    """A request that the API would respond to is lost, or one that changes things sent twice."""
+    """A repeatable request would be lost, or a request that changes data would be sent twice."""
     client.get("/shop/v1/echo")
     api.arrived.clear()
     api.drop = drops
@@ -234,13 +234,15 @@ def test_a_connection_that_the_api_closes(
     assert len(api.arrived) == (1 if method == "POST" else 2)
 
 
-def test_head(client: httpx.Client) -> None:
-    """A response without a body would not end."""
+def test_response_to_head_has_no_body(client: httpx.Client) -> None:
+    """A client would wait for a body."""
     assert client.head("/shop/v1/echo").status_code == 200
 
 
-def test_many_at_once(client: httpx.Client, served: Any, api: Any) -> None:
-    """Requests at once with a refused token would each renew it."""
+def test_many_rejected_requests_renew_the_token_once(
+    client: httpx.Client, served: Any, api: Any
+) -> None:
+    """Each of several requests with a rejected token would renew it."""
     client.get("/e/v1/echo")
     api.revoke()
     issued, statuses = api.issued, []
@@ -258,8 +260,10 @@ def test_many_at_once(client: httpx.Client, served: Any, api: Any) -> None:
     assert api.issued == issued + 1
 
 
-def test_requests_that_are_signed(tmp_path: Path, api: Any, serve: Callable[..., Any]) -> None:
-    """A signature would be of another body, or a large body fill the memory."""
+def test_requests_are_signed_over_their_body(
+    tmp_path: Path, api: Any, serve: Callable[..., Any]
+) -> None:
+    """A signature would be of another body, or a large body would fill the memory."""
     api.arrived.clear()
     digest = "{request.method} {request.path} {request.body}."
     extra = f'api_headers = {{ "X-Digest" = "{digest}" }}\n'
@@ -275,8 +279,10 @@ def test_requests_that_are_signed(tmp_path: Path, api: Any, serve: Callable[...,
     assert signed == ["POST /v1/echo abc.", "GET /v1/echo ."]
 
 
-def test_a_token_in_the_query(tmp_path: Path, api: Any, serve: Callable[..., Any]) -> None:
-    """A token would be sent where the API does not look, or not be renewed."""
+def test_token_in_the_query_is_sent_and_renewed(
+    tmp_path: Path, api: Any, serve: Callable[..., Any]
+) -> None:
+    """A token would be sent where the API does not read it, or not be renewed."""
     api.arrived.clear()
     extra = 'authorization_query = "t"\nrejected_status = [403]\nrejected_codes = ["expired"]\n'
     agent = serve(tmp_path / "keyturn.toml", "shop", extra=extra)

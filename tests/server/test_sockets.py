@@ -1,4 +1,4 @@
-"""Where `keyturn serve` listens, and its session secret."""
+"""The addresses of `keyturn serve`, and its session secret."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_unix_socket_needs_no_secret(tmp_path: Path, serve: Callable[..., Any]) -> None:
-    """Other users of the host could ask, or this user would need a secret."""
+def test_unix_socket_needs_no_secret(tmp_path: Path, serve: Callable[..., Any]) -> None:
+    """Other users of the host could get tokens, or this user would need a secret."""
     path = tmp_path / "socket"
     agent = serve(tmp_path / "keyturn.toml", "shop", path=path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -29,8 +29,8 @@ def test_a_unix_socket_needs_no_secret(tmp_path: Path, serve: Callable[..., Any]
         assert client.get("/nothing/v1/echo").status_code == 404
 
 
-def test_the_socket_ends_with_the_agent(tmp_path: Path) -> None:
-    """A socket that is left behind would keep the next agent from starting, or its own removed."""
+def test_unix_socket_is_removed_at_the_end(tmp_path: Path) -> None:
+    """An old socket would prevent the next start, or the socket of another agent be removed."""
     path = tmp_path / "socket"
     with sockets.listening(0, path):
         pass
@@ -47,8 +47,8 @@ def test_the_socket_ends_with_the_agent(tmp_path: Path) -> None:
     assert path.read_text() == "another's"
 
 
-def test_a_place_that_is_taken(tmp_path: Path) -> None:
-    """Another program's socket or file would be removed, or the reason would be hidden."""
+def test_path_in_use_is_reported(tmp_path: Path) -> None:
+    """Another program's socket or file would be removed, or the cause would be hidden."""
     path = tmp_path / "socket"
     with sockets.listening(0, path) as first:
         with pytest.raises(keyturn.errors.ConfigurationError, match="another process listens"):
@@ -66,17 +66,17 @@ def test_a_place_that_is_taken(tmp_path: Path) -> None:
 
 
 def passed(monkeypatch: pytest.MonkeyPatch, listener: socket.socket, number: str = "1") -> None:
-    """Let a socket look like one that systemd passes."""
+    """Make a socket look like one that systemd passes."""
     monkeypatch.setenv("LISTEN_FDS", number)
     monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
     monkeypatch.setattr(sockets, "_FIRST_PASSED", os.dup(listener.fileno()))
 
 
 @pytest.mark.parametrize(("mode", "is_private"), [(0o600, True), (0o660, False), (0o666, False)])
-def test_a_passed_unix_socket(
+def test_passed_unix_socket_for_all_users_needs_a_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int, is_private: bool
 ) -> None:
-    """A socket that systemd makes for all users would need no secret."""
+    """Every user could get tokens from a socket that systemd opens for all users."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "socket"))
         (tmp_path / "socket").chmod(mode)
@@ -87,8 +87,8 @@ def test_a_passed_unix_socket(
         assert "LISTEN_FDS" not in os.environ
 
 
-def test_a_passed_abstract_socket(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A socket without a mode, which every user can reach, would need no secret."""
+def test_passed_abstract_socket_needs_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every user could get tokens from an abstract socket, which has no mode."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"\0keyturn-test-{os.getpid()}")
         passed(monkeypatch, listener)
@@ -96,16 +96,16 @@ def test_a_passed_abstract_socket(monkeypatch: pytest.MonkeyPatch) -> None:
             assert not found.is_private
 
 
-def test_a_passed_address_of_another_interface(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other hosts could ask for tokens."""
+def test_passed_address_of_another_interface_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other hosts could get tokens."""
     with socket.socket() as listener:
-        listener.bind(("0.0.0.0", 0))  # noqa: S104 - what is refused
+        listener.bind(("0.0.0.0", 0))  # noqa: S104 - the rejected address
         passed(monkeypatch, listener)
         with pytest.raises(keyturn.errors.ConfigurationError, match="other hosts can reach"):
             sockets.listening(0, None).__enter__()
 
 
-def test_a_passed_ipv6_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passed_ipv6_address_is_written_as_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
     """The address of an IPv6 socket would be no URL."""
     with socket.socket(socket.AF_INET6) as listener:
         listener.bind(("::1", 0))
@@ -116,8 +116,8 @@ def test_a_passed_ipv6_address(monkeypatch: pytest.MonkeyPatch) -> None:
             assert found.hosts == {f"[::1]:{port}", f"localhost:{port}"}
 
 
-def test_several_passed_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All but the first would be ignored."""
+def test_several_passed_sockets_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All sockets but the first would be ignored silently."""
     with socket.socket() as listener:
         passed(monkeypatch, listener, "2")
         with pytest.raises(keyturn.errors.ConfigurationError, match="one ListenStream"):
@@ -126,11 +126,13 @@ def test_several_passed_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["{tmp}/notify", "@keyturn-notify-{pid}"])
-def test_readiness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """systemd would wait for a unit that is ready."""
+def test_readiness_is_reported_to_systemd(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """systemd would wait for a unit that is already ready."""
     name = name.format(tmp=tmp_path, pid=os.getpid())
     monkeypatch.setenv("NOTIFY_SOCKET", name)
-    sockets.notify("READY=1")  # no process listens
+    sockets.notify("READY=1")  # no process listens there
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(name.replace("@", "\0"))
         sockets.notify("READY=1")
@@ -139,8 +141,8 @@ def test_readiness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -
     sockets.notify("READY=1")
 
 
-def test_a_secret_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two agents would have the same secret, or a file would show it to other users."""
+def test_secret_is_generated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two agents would have the same secret, or other users could read it in a file."""
     made = [session.session_secret(None) for _ in range(2)]
     assert made[0].value.reveal() != made[1].value.reveal()
     assert all(each.is_new for each in made)
@@ -153,8 +155,8 @@ def test_a_secret_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert session.session_secret(None).value.reveal() == "made-up-secret-of-the-environment"
 
 
-def test_secrets_that_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret that others can read, guess or not put into a path would count."""
+def test_unusable_secrets_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret that others can read or guess, or that a path can't contain, would be accepted."""
     file = tmp_path / "secret"
     file.write_text("made-up-secret-of-a-file")
     file.chmod(0o644)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def row_of(client: httpx.Client, name: str, query: str = "") -> str:
-    """Return the page's row of a connection, without tags."""
+    """Return the page's row of a connection, without HTML tags."""
     page = client.get(f"/?{query}").text
     rows = re.findall(r"<tr>\n<th scope=\"row\">(.*?)</tr>", page, re.DOTALL)
     [found] = [each for each in rows if each.startswith(f"{name}</th>")]
@@ -25,7 +25,7 @@ def row_of(client: httpx.Client, name: str, query: str = "") -> str:
 
 
 def act(client: httpx.Client, action: str, name: str, back: str = "") -> str:
-    """Return what the page says after a button was used."""
+    """Return the notice of the page after a button was used."""
     form = {"action": action, "name": name, "back": back}
     response = client.post("/-/do", data=form, headers={"Origin": str(client.base_url).rstrip("/")})
     assert response.status_code == 303
@@ -34,8 +34,8 @@ def act(client: httpx.Client, action: str, name: str, back: str = "") -> str:
     return notice[1] if notice else ""
 
 
-def test_the_page_shows_each_connection(client: httpx.Client, api: Any) -> None:
-    """A person could not see which connection has a token, and for how long."""
+def test_page_shows_each_connection(client: httpx.Client, api: Any) -> None:
+    """A user could not see which connection has a token, and for how long."""
     assert "no token" in row_of(client, "shop")
     client.get("/shop/v1/echo")
     row = row_of(client, "shop")
@@ -44,8 +44,8 @@ def test_the_page_shows_each_connection(client: httpx.Client, api: Any) -> None:
     assert not any(token in client.get("/").text for token in api.valid)
 
 
-def test_the_page_needs_no_script(client: httpx.Client, served: Any) -> None:
-    """A page that runs scripts, loads others' or is shown in a frame could leak the secret."""
+def test_page_needs_no_script(client: httpx.Client, served: Any) -> None:
+    """A page with scripts, foreign resources or frames could leak the secret."""
     response = client.get("/")
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -56,8 +56,8 @@ def test_the_page_needs_no_script(client: httpx.Client, served: Any) -> None:
     assert "refresh" not in client.get("/?refresh=off").headers
 
 
-def test_renew_forget_and_revoke(client: httpx.Client, api: Any) -> None:
-    """A person could not do from the page what the command line does."""
+def test_renew_forget_and_revoke_work(client: httpx.Client, api: Any) -> None:
+    """The page could not do what the command line does."""
     client.get("/-/token/a")
     issued = api.issued
     assert act(client, "renew", "a") == "a: renewed the token."
@@ -71,8 +71,8 @@ def test_renew_forget_and_revoke(client: httpx.Client, api: Any) -> None:
     assert "no token" in row_of(client, "a")
 
 
-def test_what_cannot_be_revoked(tmp_path: Path, serve: Callable[..., Any]) -> None:
-    """A person would take a token that is still valid for a revoked one."""
+def test_unsupported_revocation_is_reported(tmp_path: Path, serve: Callable[..., Any]) -> None:
+    """A user would believe that a valid token was revoked."""
     agent = serve(tmp_path / "keyturn.toml", "shop", revocation_url="")
     with agent.client() as client:
         client.get("/-/token/shop")
@@ -81,16 +81,16 @@ def test_what_cannot_be_revoked(tmp_path: Path, serve: Callable[..., Any]) -> No
     assert "does not support revocation" in message
 
 
-def test_a_server_that_issues_the_same_token(
+def test_server_that_issues_the_same_token_again_is_reported(
     client: httpx.Client, api: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A person would take an unchanged token for a new one."""
+    """A user would believe that the token is a new one."""
     monkeypatch.setattr(api, "new_token", lambda: "made-up-token-0")
     assert act(client, "renew", "b") == "b: the server returned the same token again."
 
 
-def test_a_failing_connection_comes_first(client: httpx.Client, api: Any) -> None:
-    """A person would have to look for what fails, and could not see what to do."""
+def test_failing_connection_comes_first(client: httpx.Client, api: Any) -> None:
+    """A user would have to search for the failure, and could not see what to do."""
     api.token_failure = 400, b'{"error": "invalid_client"}'
     try:
         assert "renew failed: InvalidClient" in act(client, "renew", "h")
@@ -105,8 +105,8 @@ def test_a_failing_connection_comes_first(client: httpx.Client, api: Any) -> Non
     assert row_of(client, "h", "state=failing") == row
 
 
-def test_wrong_actions(client: httpx.Client) -> None:
-    """A form could do what no button says, or show that a name is unknown by another response."""
+def test_invalid_actions_are_rejected(client: httpx.Client) -> None:
+    """A form could do what no button does, or its response could show that a name is unknown."""
     own = {"Origin": str(client.base_url).rstrip("/")}
     other = {"action": "other", "name": "shop"}
     assert client.post("/-/do", data=other, headers=own).status_code == 400
@@ -114,8 +114,8 @@ def test_wrong_actions(client: httpx.Client) -> None:
     assert client.post("/-/do", data=unknown, headers=own).status_code == 404
 
 
-def test_search_and_state(client: httpx.Client) -> None:
-    """A person could not find one connection among many, nor return to the same view."""
+def test_search_and_state_are_in_the_url(client: httpx.Client) -> None:
+    """A user could not find one connection among many, or return to the same view."""
     found = client.get("/?q=SHOP+generic").text
     assert re.findall(r'<th scope="row">(.*?)</th>', found) == ["shop"]
     assert "No connection found." in client.get("/?q=nothing").text
@@ -131,16 +131,16 @@ def test_search_and_state(client: httpx.Client) -> None:
     )
 
 
-def test_notices_are_few(client: httpx.Client) -> None:
-    """What was done would fill the memory."""
+def test_number_of_notices_is_limited(client: httpx.Client) -> None:
+    """Old notices would fill the memory."""
     first = client.post("/-/do", data={"action": "forget", "name": "shop"}).headers["location"]
     for _ in range(64):
         client.post("/-/do", data={"action": "forget", "name": "shop"})
     assert 'class="notice' not in client.get(f"/{first.removeprefix('../')}").text
 
 
-def test_metrics(client: httpx.Client) -> None:
-    """Prometheus could not read how requests and tokens fare."""
+def test_metrics_are_exported(client: httpx.Client) -> None:
+    """Prometheus could not read the results of requests and token requests."""
     client.get("/shop/v1/echo")
     response = client.get("/metrics")
     assert response.headers["content-type"].startswith("text/plain; version=0.0.4")
@@ -166,13 +166,13 @@ def test_metrics(client: httpx.Client) -> None:
         (100_000, "1 d 3 h"),
     ],
 )
-def test_durations(seconds: float, shown: str) -> None:
-    """A person would have to compute with seconds."""
+def test_durations_are_in_words(seconds: float, shown: str) -> None:
+    """A user would have to convert seconds."""
     assert duration(seconds) == shown
 
 
-def test_many_connections(tmp_path: Path, serve: Callable[..., Any]) -> None:
-    """The page of a platform with many connections would be slow, or too long to read."""
+def test_many_connections_are_on_several_pages(tmp_path: Path, serve: Callable[..., Any]) -> None:
+    """The page of a platform with many connections would be slow, or too long."""
     names = [f"tenant-{number:04}" for number in range(250)]
     agent = serve(tmp_path / "keyturn.toml", *names, per_minute=60, burst=7)
     with agent.client() as client:
@@ -186,10 +186,10 @@ def test_many_connections(tmp_path: Path, serve: Callable[..., Any]) -> None:
         assert "6 of 7" in row_of(client, "tenant-0123", "q=0123")
 
 
-def test_one_mistake_disables_no_other_connection(
+def test_one_invalid_connection_disables_no_other(
     tmp_path: Path, serve: Callable[..., Any]
 ) -> None:
-    """A connection whose provider is not installed would keep all others from being served."""
+    """A connection whose provider is not installed would disable all others."""
     config = tmp_path / "keyturn.toml"
     agent = serve(config, "good", extra='[connections.bad]\nprovider = "not-installed"\n')
     with agent.client() as client:

@@ -1,4 +1,4 @@
-"""The endpoints of `keyturn serve` that return a token, in the shapes that libraries read."""
+"""The token endpoints of `keyturn serve`, in the formats of common libraries."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def token_of(client: httpx.Client, name: str) -> str:
     return str(client.get(f"/-/token/{name}").json()["access_token"])
 
 
-def test_plain(client: httpx.Client, api: Any) -> None:
-    """A program that knows no library's shape could not read the token."""
+def test_plain_token(client: httpx.Client, api: Any) -> None:
+    """A program without such a library could not read the token."""
     response = client.get("/-/token/shop")
     fields = response.json()
     assert fields["access_token"] in api.valid
@@ -29,8 +29,8 @@ def test_plain(client: httpx.Client, api: Any) -> None:
     assert response.headers["cache-control"] == "no-store"
 
 
-def test_azure(client: httpx.Client, served: Any) -> None:
-    """Azure's libraries would take the response for an error."""
+def test_azure_format(client: httpx.Client, served: Any) -> None:
+    """Azure's libraries would read the response as an error."""
     token = token_of(client, "shop")
     for path in (
         "/-/azure/shop?resource=https://x.example&api-version=2019-08-01",
@@ -45,17 +45,17 @@ def test_azure(client: httpx.Client, served: Any) -> None:
         assert one.get("/-/azure/shop").json()["access_token"] == token
 
 
-def test_azure_reports_a_refused_token(client: httpx.Client, api: Any) -> None:
-    """A library that was refused a token would get the same again."""
+def test_azure_client_reports_a_rejected_token(client: httpx.Client, api: Any) -> None:
+    """A library whose token was rejected would get the same token again."""
     digest = hashlib.sha256(token_of(client, "a").encode()).hexdigest()
     issued = api.issued
-    for _ in range(2):  # the second time, it is not the current one any more
+    for _ in range(2):  # the second report names a token that is no longer current
         client.get("/-/azure/a", params={"token_sha256_to_refresh": digest})
     assert api.issued == issued + 1
 
 
-def test_google(client: httpx.Client) -> None:
-    """Google's libraries would take the agent for no metadata server."""
+def test_google_format(client: httpx.Client) -> None:
+    """Google's libraries would not recognize a metadata server."""
     response = client.get(f"{GOOGLE}/token?scopes=x", headers=FLAVOR)
     assert response.json()["access_token"] == token_of(client, "shop")
     assert 0 < response.json()["expires_in"] <= 3600
@@ -65,18 +65,18 @@ def test_google(client: httpx.Client) -> None:
     assert client.get("/-/google/shop", headers=FLAVOR).headers["metadata-flavor"] == "Google"
     project = "/-/google/shop/computeMetadata/v1/project/project-id"
     assert client.get(project, headers=FLAVOR).status_code == 404
-    # What a web page can be made to send has no such header.
+    # A web page can't send a request with this header.
     assert client.get(f"{GOOGLE}/token").status_code == 403
 
 
-def test_exec_credential(client: httpx.Client) -> None:
+def test_exec_credential_format(client: httpx.Client) -> None:
     """kubectl could not read the token."""
     fields = client.get("/-/exec-credential/shop").json()
     assert fields["kind"] == "ExecCredential"
     assert fields["status"]["token"] == token_of(client, "shop")
 
 
-def test_credential_helper(client: httpx.Client, api: Any) -> None:
+def test_credential_helper_format(client: httpx.Client, api: Any) -> None:
     """Bazel would send the token to another host."""
     given = json.dumps({"uri": f"{api.url}/v1/x"})
     fields = client.post("/-/credential-helper/shop", content=given).json()
@@ -88,7 +88,7 @@ def test_credential_helper(client: httpx.Client, api: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PROPFIND"])
-def test_forward_auth(client: httpx.Client, method: str) -> None:
+def test_forward_auth_endpoint(client: httpx.Client, method: str) -> None:
     """A gateway could not add the token to a request, whatever its method and path."""
     for path in ("/-/auth/shop", "/-/auth/shop/orders/1?x=y"):
         response = client.request(method, path)
@@ -101,24 +101,24 @@ def test_forward_auth(client: httpx.Client, method: str) -> None:
     ("name", "form"),
     [("b", "{token}"), ("c", "Bearer {token}"), ("d", "sha256 {digest}"), ("e", "{digest}")],
 )
-def test_a_gateway_reports_a_refused_token(
+def test_gateway_reports_a_rejected_token(
     client: httpx.Client, api: Any, name: str, form: str
 ) -> None:
-    """A gateway would get the refused token again until it expires."""
+    """A gateway would get the rejected token until it expires."""
     token = token_of(client, name)
     digest = hashlib.sha256(token.encode()).hexdigest()
     refused = {"X-Keyturn-Refused": form.format(token=token, digest=digest)}
     issued = api.issued
     renewed = client.get(f"/-/auth/{name}", headers=refused).headers["authorization"]
     assert renewed != f"Bearer {token}"
-    # Others that were refused the same token get the new one.
+    # Other clients with the same rejected token get the new one.
     assert client.get(f"/-/auth/{name}", headers=refused).headers["authorization"] == renewed
     assert client.get(f"/-/token/{name}", headers=refused).json()["access_token"] in renewed
     assert client.post(f"/-/refused/{name}", headers=refused).json()["access_token"] in renewed
     assert api.issued == issued + 1
 
 
-def test_a_refused_token_in_the_body(client: httpx.Client, api: Any) -> None:
+def test_rejected_token_in_the_body(client: httpx.Client, api: Any) -> None:
     """A program would have to put the token into a header, or could renew any token."""
     token = token_of(client, "f")
     issued = api.issued
@@ -128,8 +128,8 @@ def test_a_refused_token_in_the_body(client: httpx.Client, api: Any) -> None:
     assert api.issued == issued + 1
 
 
-def test_no_token_can_be_acquired(client: httpx.Client, api: Any) -> None:
-    """A program would not learn why there is no token, and what to do."""
+def test_failed_token_request_is_reported(client: httpx.Client, api: Any) -> None:
+    """A program would not see why there is no token, and what to do."""
     api.token_failure = 400, b'{"error": "invalid_client"}'
     try:
         plain = client.get("/-/token/g")
@@ -145,8 +145,8 @@ def test_no_token_can_be_acquired(client: httpx.Client, api: Any) -> None:
     assert "client_secret" in azure.json()["message"]
 
 
-def test_the_server_asks_for_a_pause(client: httpx.Client, api: Any) -> None:
-    """A program would ask again at once."""
+def test_cooldown_is_reported(client: httpx.Client, api: Any) -> None:
+    """A program would retry at once."""
     api.token_failure = 429, b"{}"
     try:
         response = client.get("/-/token/h")

@@ -27,10 +27,10 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_file, "_PAUSE_AFTER_FAILURE", 0.01)
 
 
-def test_the_file_has_a_usable_token(
+def test_file_has_a_usable_token(
     tmp_path: Path, api: Any, serve: Callable[..., Any], wait_until: Callable[..., None]
 ) -> None:
-    """A program that reads a file would read an expired or a refused token, or a part of one."""
+    """A program could read an expired or rejected token, or a part of one."""
     path = tmp_path / "token"
     path.write_text("old, and readable by others")
     agent = serve(tmp_path / "keyturn.toml", "shop", files=(TokenFile("shop", path),))
@@ -45,14 +45,14 @@ def test_the_file_has_a_usable_token(
     assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
 
 
-def test_it_is_renewed_before_it_expires(
+def test_file_is_renewed_before_the_token_expires(
     tmp_path: Path,
     api: Any,
     serve: Callable[..., Any],
     wait_until: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A program would read a token that has expired."""
+    """A program would read an expired token."""
     monkeypatch.setattr(api, "lifetime", 2)
     path = tmp_path / "token"
     serve(tmp_path / "keyturn.toml", "shop", files=(TokenFile("shop", path),))
@@ -61,7 +61,7 @@ def test_it_is_renewed_before_it_expires(
     wait_until(lambda: path.read_text() != first)
 
 
-def test_a_failure_is_reported_once(
+def test_failure_is_reported_once(
     tmp_path: Path,
     api: Any,
     serve: Callable[..., Any],
@@ -69,7 +69,7 @@ def test_a_failure_is_reported_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A failure would fill the log, or end the renewal for good."""
+    """A failure would fill the log, or stop the renewal forever."""
     attempts: list[str] = []
     opened = ServedConnections.open
 
@@ -90,10 +90,10 @@ def test_a_failure_is_reported_once(
     assert "invalid_scope" in caplog.text
 
 
-def test_a_disk_that_is_full(
+def test_full_disk_leaves_no_partial_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A part of a token, or a temporary file, would be left behind."""
+    """A part of a token, or a temporary file, would remain."""
     path = tmp_path / "token"
     path.write_text("the last token")
 
@@ -120,8 +120,8 @@ def test_a_disk_that_is_full(
     assert caplog.text.count("No space left on device") == 1
 
 
-def test_a_path_that_cannot_be_written(tmp_path: Path) -> None:
-    """A mistake in the path would show only in the log."""
+def test_invalid_path_is_reported_at_the_start(tmp_path: Path) -> None:
+    """A mistake in the path would only be logged."""
     TokenFile("shop", tmp_path / "token").check()
     for path in (tmp_path / "nothing" / "token", tmp_path):
         with pytest.raises(keyturn.errors.ConfigurationError, match="--token-file NAME=PATH"):

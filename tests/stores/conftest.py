@@ -1,4 +1,4 @@
-"""What the tests of the token stores share: a clock, stores that are closed, and processes."""
+"""Fixtures of the tests of token stores: a clock, stores that are closed, and processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def disk(directory: Path) -> Iterator[DiskStore]:
-    """Give a disk store whose clock stands at 1000."""
+    """Return a disk store whose clock stays at 1000."""
     store = DiskStore(directory, now=lambda: 1000.0)
     yield store
     store.close()
@@ -34,7 +34,7 @@ def disk(directory: Path) -> Iterator[DiskStore]:
 
 @pytest.fixture(params=["memory", "disk", "encrypted"])
 def store(request: pytest.FixtureRequest) -> TokenStore:
-    """Give each kind of store, its clock standing at 1000."""
+    """Return each kind of store, whose clock stays at 1000."""
     if request.param == "memory":
         return MemoryStore(now=lambda: 1000.0)
     disk: DiskStore = request.getfixturevalue("disk")
@@ -49,7 +49,7 @@ def store(request: pytest.FixtureRequest) -> TokenStore:
 def start(
     spawn: Callable[..., subprocess.Popen[str]], forking_python: list[object]
 ) -> Callable[..., subprocess.Popen[str]]:
-    """Give a function that runs Python code in its own process, ended with the test."""
+    """Yield a function that runs Python code in its own process, which ends with the test."""
 
     def start_process(code: str, *arguments: object) -> subprocess.Popen[str]:
         return spawn([*forking_python, "-W", "ignore", "-c", code, *arguments])
@@ -59,7 +59,7 @@ def start(
 
 @pytest.fixture
 def run(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
-    """Give a function that runs Python code in its own process and returns what it printed."""
+    """Return a function that runs Python code in its own process and returns its output."""
 
     def run_process(code: str, *arguments: object) -> str:
         output, errors = start(code, *arguments).communicate(timeout=30)

@@ -1,4 +1,4 @@
-"""The disk store among processes: crowds, killed holders, forks, and damage found at once."""
+"""Processes that share a disk store: many at once, killed holders, forks, concurrent repairs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 CROWD = 24
 
-# One process that has imported everything becomes many, which is quicker than many beginnings.
+# One process imports everything and forks, which is faster than starting many.
 MEMBERS = """
 import os, sys
 import diskcache
@@ -53,7 +53,7 @@ assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(children)
 
 
 def rush(start: Start, directory: Path, size: int) -> str:
-    """Let a crowd of processes use a directory at the same moment; return what they log."""
+    """Let many processes use a directory at the same moment; return what they log."""
     process = start(MEMBERS, directory, size)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
@@ -61,21 +61,21 @@ def rush(start: Start, directory: Path, size: int) -> str:
 
 
 def entries(directory: Path) -> dict[str, str | None]:
-    """Return what the crowd should have left, as a store reads it."""
+    """Return the entries that the processes should have left, as a store reads them."""
     store = DiskStore(directory)
     found = {f"{n}-{turn}": store.read(f"{n}-{turn}") for n in range(CROWD) for turn in range(3)}
     store.close()
     return {key: entry for key, entry in found.items() if entry is not None}
 
 
-def test_crowd_loses_no_entry(start: Start, directory: Path) -> None:
-    """Workers that start together would fail, or request tokens that were just written."""
+def test_many_processes_lose_no_entry(start: Start, directory: Path) -> None:
+    """Workers that start together would fail, or request tokens that were just stored."""
     assert rush(start, directory, CROWD) == ""
     assert entries(directory) == {f"{n}-{t}": str(n) * 50 for n in range(CROWD) for t in range(3)}
 
 
-def test_crowd_repairs_a_damaged_store_once(start: Start, directory: Path) -> None:
-    """Processes that find the damage together would move each other's fresh database aside."""
+def test_damaged_store_is_repaired_once_by_many_processes(start: Start, directory: Path) -> None:
+    """Processes that find the damage together would move each other's new database aside."""
     directory.mkdir(0o700)
     (directory / "cache.db").touch(0o600)
     (directory / "cache.db").write_bytes(b"no database at all " * 500)
@@ -127,7 +127,9 @@ def test_lock_excludes_processes(start: Start, disk: DiskStore, directory: Path)
         pass
 
 
-def test_killed_holder_frees_its_lock(new_python: Start, disk: DiskStore, directory: Path) -> None:
+def test_killed_holder_releases_its_lock(
+    new_python: Start, disk: DiskStore, directory: Path
+) -> None:
     """A worker killed in the middle of a token request would block all others."""
     holder = hold(new_python, HOLDER, directory)
     holder.send_signal(signal.SIGKILL)
@@ -139,7 +141,7 @@ def test_killed_holder_frees_its_lock(new_python: Start, disk: DiskStore, direct
 def test_child_does_not_keep_the_lock_of_a_killed_parent(
     new_python: Start, disk: DiskStore, directory: Path
 ) -> None:
-    """A child forked while the lock was held would keep it for as long as it lives."""
+    """A child that was forked while the lock was held would keep it until it ends."""
     holder = hold(new_python, FORKING_HOLDER, directory)
     holder.send_signal(signal.SIGKILL)
     holder.wait()
@@ -147,8 +149,8 @@ def test_child_does_not_keep_the_lock_of_a_killed_parent(
         pass
 
 
-def test_child_does_not_free_the_lock_of_its_parent(run: Run, directory: Path) -> None:
-    """A child that leaves the block it was forked in would let others in beside its parent."""
+def test_child_does_not_release_the_lock_of_its_parent(run: Run, directory: Path) -> None:
+    """A child that leaves the block in which it was forked would release its parent's lock."""
     assert (
         run(
             """
@@ -179,7 +181,7 @@ if not child:
 
 
 def test_fork_while_the_store_is_in_use(run: Run, directory: Path) -> None:
-    """A child would share a connection with its parent, or wait for a thread it hasn't got."""
+    """A child would share a connection with its parent, or wait for a thread of the parent."""
     assert (
         run(
             """
@@ -212,8 +214,8 @@ print(results == [0] * 20, all(store.read(f"c-{n}") == "entry" for n in range(20
     )
 
 
-def test_fork_waits_for_what_is_being_written(run: Run, directory: Path) -> None:
-    """A child would close its copy of the connection, and roll back what its parent writes."""
+def test_fork_waits_for_a_write_in_progress(run: Run, directory: Path) -> None:
+    """A child would close its copy of the connection, and roll back the write of its parent."""
     assert (
         run(
             """
@@ -243,7 +245,7 @@ print(os.waitpid(child, 0)[1])
 
 
 def test_fork_does_not_wait_for_a_busy_database(run: Run, directory: Path) -> None:
-    """A fork would hang behind an operation that hangs, and so would the child."""
+    """A fork, and its child, would wait for an operation that does not end."""
     assert (
         run(
             """
@@ -311,19 +313,19 @@ DiskStore(sys.argv[1]).write("a", "theirs", float("inf"))
 """
 
 
-def test_damage_that_another_process_repaired_is_left_as_it_is(
+def test_damage_that_another_process_repaired_is_not_repaired_again(
     run: Run, disk: DiskStore, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The slower of two processes would move the other's fresh database aside."""
+    """The slower of two processes would move the other's new database aside."""
     directory.mkdir(0o700)
     (directory / "cache.db").touch(0o600)
     (directory / "cache.db").write_bytes(b"no database at all " * 500)
 
-    locks, locked = [], _disk.locked  # the only moment between two processes
+    locks, locked = [], _disk.locked  # the only moment between the two processes
 
     def overtaken(directory: Path, name: str, patience: float) -> AbstractContextManager[None]:
         locks.append(name)
-        if len(locks) == 2:  # the first is taken to open the database, this one to move it aside
+        if len(locks) == 2:  # the first one opens the database, this one moves it aside
             run(FASTER_PROCESS, directory)
         return locked(directory, name, patience)
 

@@ -31,7 +31,7 @@ FILES = ["cache.db", "opening.lock"]
 
 @pytest.fixture(params=[0o000, 0o077])
 def umask(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Set an umask that forbids nothing, then one that forbids much."""
+    """Set a umask that removes no permission, then one that removes many."""
     before = os.umask(request.param)
     yield
     os.umask(before)
@@ -43,14 +43,14 @@ def names(directory: Path | str) -> list[str]:
 
 
 def planted(directory: Path, *statements: tuple[str, tuple[object, ...]]) -> None:
-    """Run SQL in the database of a store, without the store."""
+    """Run SQL in the database of a store, outside the store."""
     with closing(sqlite3.connect(directory / "cache.db")) as database, database:
         for statement, parameters in statements:
             database.execute(statement, parameters)
 
 
 class Bomb:
-    """Something that makes a directory when it is unpickled."""
+    """An object that makes a directory when it is unpickled."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -59,7 +59,7 @@ class Bomb:
         return os.mkdir, (str(self.marker),)
 
 
-def test_constructing_a_store_touches_nothing(
+def test_constructing_a_store_creates_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Listing connections would create directories, or a relative path would move with `chdir`."""
@@ -73,8 +73,8 @@ def test_constructing_a_store_touches_nothing(
 
 
 @pytest.mark.usefixtures("umask")
-def test_files_are_private_from_birth(tmp_path: Path) -> None:
-    """Other users of the host could read tokens, be it for a moment."""
+def test_files_are_private_from_their_creation(tmp_path: Path) -> None:
+    """Other users of the host could read tokens, at least for a moment."""
     directory = tmp_path / "a" / "b"
     store = DiskStore(directory)
     store.write("a", "entry", float("inf"))
@@ -99,19 +99,19 @@ def test_files_are_private_from_birth(tmp_path: Path) -> None:
 
 
 def link_directory(directory: Path) -> None:
-    """Put a symbolic link where the directory should be."""
+    """Make the directory a symbolic link."""
     (directory.parent / "elsewhere").mkdir(0o700)
     directory.symlink_to("elsewhere")
 
 
 def open_directory(directory: Path) -> None:
-    """Create the directory as one that others may list."""
+    """Create a directory that others may list."""
     directory.mkdir()
     directory.chmod(0o750)
 
 
 def link_database(directory: Path) -> None:
-    """Put a symbolic link where the database should be."""
+    """Make the database a symbolic link."""
     directory.mkdir(0o700)
     (directory.parent / "elsewhere").touch(0o600)
     (directory / "cache.db").symlink_to("../elsewhere")
@@ -125,10 +125,10 @@ def open_database(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("plant", [link_directory, open_directory, link_database, open_database])
-def test_unsafe_places_are_refused(
+def test_unsafe_paths_are_rejected(
     plant: Callable[[Path], None], directory: Path, disk: DiskStore
 ) -> None:
-    """Tokens would be written where others read them, or through a link over another file."""
+    """Tokens would be written to a place that others can read, or over a linked file."""
     plant(directory)
     with pytest.raises(PermissionError, match="refuses"):
         disk.write("a", "entry", 2000)
@@ -139,10 +139,10 @@ def test_unsafe_places_are_refused(
         assert elsewhere.read_bytes() == b""
 
 
-def test_what_belongs_to_another_user_is_refused(
+def test_file_of_another_user_is_rejected(
     directory: Path, disk: DiskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another user could have prepared the directory, and would own what is written there."""
+    """Another user could have created the directory, and would own the files in it."""
     directory.mkdir(0o700)
     monkeypatch.setattr(os, "geteuid", lambda: directory.stat().st_uid + 1)
     with pytest.raises(PermissionError, match="belongs to another user"):
@@ -151,8 +151,10 @@ def test_what_belongs_to_another_user_is_refused(
         pass
 
 
-def test_lock_file_is_never_a_link(directory: Path, tmp_path: Path, disk: DiskStore) -> None:
-    """Taking a lock would create, or empty, a file that another user chose."""
+def test_lock_file_is_never_a_symbolic_link(
+    directory: Path, tmp_path: Path, disk: DiskStore
+) -> None:
+    """Taking a lock would create or empty a file that another user chose."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (directory / "locks").mkdir(0o700, parents=True)
@@ -167,7 +169,7 @@ def test_lock_file_is_never_a_link(directory: Path, tmp_path: Path, disk: DiskSt
 
 
 def test_lock_file_must_be_a_private_file(directory: Path, disk: DiskStore) -> None:
-    """Another user could hold a lock forever, by opening its file."""
+    """Another user could hold a lock forever by opening its file."""
     locks = directory / "locks"
     with disk.lock("a", 1):
         pass
@@ -179,7 +181,7 @@ def test_lock_file_must_be_a_private_file(directory: Path, disk: DiskStore) -> N
 
 
 @pytest.mark.parametrize("state", ["deleted", "replaced"])
-def test_lock_of_a_file_that_has_gone_is_taken_again(
+def test_lock_of_a_removed_file_is_taken_again(
     state: str, directory: Path, disk: DiskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A waiter would hold the lock of a file that no other process can find."""
@@ -200,8 +202,8 @@ def test_lock_of_a_file_that_has_gone_is_taken_again(
 
 
 @pytest.mark.parametrize("key", ["", "../a", "a/b", "A", "a\n", "a.b", "\0", "\udc80", "a" * 81])
-def test_only_keys_become_names_of_files(key: str, disk: DiskStore, directory: Path) -> None:
-    """A key could lead out of the directory."""
+def test_only_keys_become_file_names(key: str, disk: DiskStore, directory: Path) -> None:
+    """A key could name a path outside the directory."""
     for operation in (disk.read, disk.delete, lambda key: disk.write(key, "entry", 2000)):
         with pytest.raises(ValueError, match="A key has"):
             operation(key)
@@ -210,7 +212,7 @@ def test_only_keys_become_names_of_files(key: str, disk: DiskStore, directory: P
     assert not directory.exists()
 
 
-def test_entries_have_a_longest_length(disk: DiskStore) -> None:
+def test_long_entries_are_rejected(disk: DiskStore) -> None:
     """A server's response could fill the disk."""
     disk.write("a", "é" * (LONGEST_ENTRY // 2), 2000)
     with pytest.raises(ValueError, match="262144 bytes"):
@@ -223,16 +225,16 @@ def test_entries_have_a_longest_length(disk: DiskStore) -> None:
     [
         row
         for row in product((1, 2, 3, 4), (None, "text", b"bomb"), (None, "../outside"))
-        if row != (1, "text", None)  # which is an entry
+        if row != (1, "text", None)  # as an ordinary entry
     ],
 )
-def test_planted_rows_are_misses(
+def test_malicious_rows_are_misses(
     row: tuple[int, str | bytes | None, str | None],
     directory: Path,
     tmp_path: Path,
     disk: DiskStore,
 ) -> None:
-    """A prepared database would run code (CVE-2025-69872), or show or delete a file."""
+    """A malicious database could run code (CVE-2025-69872), or show or delete a file."""
     bomb = pickle.dumps(Bomb(tmp_path / "marker"))
     outside = tmp_path / "outside"
     outside.write_bytes(bomb)
@@ -251,13 +253,13 @@ def test_planted_rows_are_misses(
     assert names(directory) == FILES
 
 
-def test_row_that_another_process_writes_after_a_miss_is_not_logged(
+def test_row_of_another_process_after_a_miss_is_not_logged(
     directory: Path,
     disk: DiskStore,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Workers that start together would log each other's tokens as another program's."""
+    """Workers that start together would log each other's tokens as rows of another program."""
     disk.write("b", "entry", 2000)
     insert = "INSERT INTO Cache (key, raw, mode, value, tag) VALUES ('a', 1, 1, 'entry', 2000.0)"
 
@@ -272,8 +274,8 @@ def test_row_that_another_process_writes_after_a_miss_is_not_logged(
     assert caplog.messages == []
 
 
-def test_planted_keys_are_not_unpickled(directory: Path, tmp_path: Path, disk: DiskStore) -> None:
-    """A row whose key is a pickle would run code, should anything ever list the keys."""
+def test_malicious_keys_are_not_unpickled(directory: Path, tmp_path: Path, disk: DiskStore) -> None:
+    """A row whose key is a pickle would run code when keys are listed."""
     disk.write("a", "entry", 2000)
     bomb = pickle.dumps(Bomb(tmp_path / "marker"))
     planted(directory, ("INSERT INTO Cache (key, raw, mode) VALUES (?, 0, 4)", (bomb,)))
@@ -281,8 +283,10 @@ def test_planted_keys_are_not_unpickled(directory: Path, tmp_path: Path, disk: D
     assert not (tmp_path / "marker").exists()
 
 
-def test_planted_settings_change_nothing(directory: Path, tmp_path: Path, disk: DiskStore) -> None:
-    """A prepared database would choose where tokens are kept, and for how long."""
+def test_malicious_settings_of_the_database_have_no_effect(
+    directory: Path, tmp_path: Path, disk: DiskStore
+) -> None:
+    """A malicious database could choose where tokens are stored, and for how long."""
     (tmp_path / "elsewhere").mkdir()
     disk.write("a", "entry", 2000)
     disk.close()
@@ -331,7 +335,7 @@ def test_unusable_database_is_moved_aside(
     disk: DiskStore,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """One damaged file would take the store away forever."""
+    """One damaged file would disable the store forever."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
     directory.mkdir(0o700)
@@ -366,7 +370,7 @@ UNEXPECTED = {
 def test_unexpected_database_is_moved_aside(
     statements: list[str], state: str, directory: Path, disk: DiskStore
 ) -> None:
-    """A database that diskcache and SQLite can read, but not use, would block the store."""
+    """A database that SQLite can read, but diskcache can't use, would disable the store."""
     disk.write("a", "entry", 2000)
     if state == "closed":
         disk.close()
@@ -377,7 +381,7 @@ def test_unexpected_database_is_moved_aside(
 
 
 @pytest.mark.parametrize("length", [0, 100, 5000])
-def test_truncated_database_is_begun_afresh(length: int, directory: Path, disk: DiskStore) -> None:
+def test_truncated_database_is_created_again(length: int, directory: Path, disk: DiskStore) -> None:
     """A crash of the host would leave a store that fails forever."""
     disk.write("a", "entry", 2000)
     os.truncate(directory / "cache.db", length)
@@ -387,7 +391,7 @@ def test_truncated_database_is_begun_afresh(length: int, directory: Path, disk: 
 
 
 def test_database_that_stays_unusable_raises(directory: Path, disk: DiskStore) -> None:
-    """A store that can't be repaired would try forever, or seem to succeed."""
+    """A store that can't be repaired would retry forever, or seem to succeed."""
     directory.mkdir(0o700)
     (directory / "cache.db").touch(0o600)
     (directory / "cache.db").write_bytes(UNUSABLE["no database"])
@@ -396,7 +400,7 @@ def test_database_that_stays_unusable_raises(directory: Path, disk: DiskStore) -
         disk.read("a")
 
 
-def test_deleted_directory_is_noticed(directory: Path, disk: DiskStore) -> None:
+def test_deleted_directory_is_created_again(directory: Path, disk: DiskStore) -> None:
     """Entries would be written into a file that no other process can see."""
     disk.write("a", "entry", 2000)
     shutil.rmtree(directory)
@@ -415,12 +419,12 @@ def test_deleted_directory_is_noticed(directory: Path, disk: DiskStore) -> None:
 def test_busy_database_raises(
     directory: Path, disk: DiskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An operation would hang for a minute behind another writer, as diskcache's own do."""
+    """An operation would wait a minute for another writer, as in diskcache itself."""
     monkeypatch.setattr(_string_cache, "PATIENCE", 0.05)
     disk.write("a", "entry", 2000)
     with closing(sqlite3.connect(directory / "cache.db", isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        for _ in range(2):  # through an open connection, then in opening another
+        for _ in range(2):  # through an open connection, then while opening another
             with pytest.raises(TimeoutError, match="locked"):
                 disk.write("b", "entry", 2000)
             with pytest.raises(TimeoutError, match="locked"):
@@ -434,7 +438,7 @@ def test_busy_database_raises(
 def test_thread_that_finds_the_store_busy_raises(
     directory: Path, disk: DiskStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Threads would queue up behind one that waits for the database."""
+    """Threads would queue behind one that waits for the database."""
     monkeypatch.setattr(_disk, "PATIENCE", 0.01)
     inside, done = threading.Event(), threading.Event()
 
@@ -451,10 +455,10 @@ def test_thread_that_finds_the_store_busy_raises(
     assert disk.read("a") is None
 
 
-def test_full_disk_is_reported_as_the_system_does(disk: DiskStore) -> None:
-    """The operator would look for a fault of the database."""
+def test_full_disk_is_reported_as_by_the_system(disk: DiskStore) -> None:
+    """The operator would look for a problem in the database."""
     disk.write("a", "entry", float("inf"))
-    disk._run("a", lambda cache: cache._sql("PRAGMA max_page_count = 1"))  # noqa: SLF001 - as if full
+    disk._run("a", lambda cache: cache._sql("PRAGMA max_page_count = 1"))  # noqa: SLF001 - as if the disk were full
 
     with pytest.raises(OSError, match="No space left on device"):
         disk.write("b", "x" * 200_000, float("inf"))
@@ -462,7 +466,7 @@ def test_full_disk_is_reported_as_the_system_does(disk: DiskStore) -> None:
 
 
 def test_deleted_tokens_are_overwritten(disk: DiskStore, directory: Path) -> None:
-    """A thief of the file would find tokens that were revoked or forgotten."""
+    """A thief of the file would find tokens that were revoked or deleted."""
     disk.write("a", "t0ken" * 100, float("inf"))
     disk.write("b", "another", float("inf"))
     disk.delete("a")
@@ -471,8 +475,8 @@ def test_deleted_tokens_are_overwritten(disk: DiskStore, directory: Path) -> Non
     assert b"t0ken" not in (directory / "cache.db").read_bytes()
 
 
-def test_row_of_any_size_is_not_loaded(disk: DiskStore, directory: Path) -> None:
-    """A planted row would fill the memory of every process that looks at it."""
+def test_large_row_is_not_loaded(disk: DiskStore, directory: Path) -> None:
+    """A malicious row would fill the memory of every process that reads it."""
     disk.write("a", "entry", float("inf"))
     disk.close()
     planted(directory, ("UPDATE Cache SET value = ?", ("x" * 2_000_000,)))
@@ -499,15 +503,15 @@ def test_expired_rows_are_deleted(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "value"), [("raw", 0), ("mode", 4), ("expire_time", 1e12), ("tag", "text")]
 )
-def test_rows_of_others_are_deleted(
+def test_rows_of_other_programs_are_deleted(
     column: str, value: object, directory: Path, disk: DiskStore
 ) -> None:
-    """A row that no store writes would cause warnings, and fill the disk, forever."""
+    """A row of another program would cause warnings, and use disk space, forever."""
     disk.write("a", "entry", float("inf"))
     disk.close()
-    planted(directory, (f"UPDATE Cache SET {column} = ?", (value,)))  # noqa: S608 - our own
+    planted(directory, (f"UPDATE Cache SET {column} = ?", (value,)))  # noqa: S608 - the test's own statement
     disk.write("b", "entry", float("inf"))
-    disk = DiskStore(directory)  # one that writes for the first time purges too
+    disk = DiskStore(directory)  # a store deletes them at its first write, too
     disk.write("c", "entry", float("inf"))
     disk.close()
 
@@ -515,8 +519,8 @@ def test_rows_of_others_are_deleted(
         assert database.execute("SELECT key FROM Cache").fetchall() == [("b",), ("c",)]
 
 
-def test_threads_leave_no_descriptors(disk: DiskStore) -> None:
-    """Every fetch runs on its own thread: a process would run out of descriptors."""
+def test_threads_leave_no_open_descriptors(disk: DiskStore) -> None:
+    """Each request runs on its own thread: a process would use up its descriptors."""
 
     def work() -> None:
         disk.write("a", "entry", 2000)
@@ -534,8 +538,8 @@ def test_threads_leave_no_descriptors(disk: DiskStore) -> None:
     assert count_after_threads(1) == count_after_threads(30)
 
 
-def test_failed_opening_leaves_no_descriptors(disk: DiskStore, directory: Path) -> None:
-    """A store that can't be opened would take one more descriptor with every attempt."""
+def test_failed_opening_leaves_no_open_descriptors(disk: DiskStore, directory: Path) -> None:
+    """A store that can't be opened would use one more descriptor with every attempt."""
     disk.write("a", "entry", 2000)
     disk.close()
     planted(directory, ("DROP TABLE Cache", ()), ("CREATE VIEW Cache AS SELECT 1 AS key", ()))
@@ -548,8 +552,8 @@ def test_failed_opening_leaves_no_descriptors(disk: DiskStore, directory: Path) 
     assert len(counts) == 1
 
 
-def test_directory_that_is_deleted_while_it_is_opened_raises_once(tmp_path: Path) -> None:
-    """A connection that was never opened would raise again when it is collected."""
+def test_directory_deleted_during_opening_raises_once(tmp_path: Path) -> None:
+    """A connection that was never opened would raise again when it is garbage-collected."""
     with pytest.raises(sqlite3.OperationalError):
         StringCache(str(tmp_path / "gone" / "cache.db"))
     gc.collect()

@@ -1,4 +1,4 @@
-"""The disk store where there is no `fcntl`, as on Windows: SQLite's own locks do the same."""
+"""The disk store without `fcntl`, as on Windows, where it locks by SQLite."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _without_fcntl(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take away what Windows lacks."""
+    """Remove the modules that Windows lacks."""
     monkeypatch.setattr(_file_locks, "_fcntl", None)
     monkeypatch.setattr(_private_files, "_HAS_DESCRIPTORS", False)
     monkeypatch.delattr(os, "geteuid")
 
 
 class TestWithoutFcntl(StoreConformance):
-    """Keeps all that a token store must keep, a killed holder's lock included."""
+    """The tests that every token store must pass, with a killed holder's lock."""
 
     takes_over = False
 
@@ -40,7 +40,7 @@ class TestWithoutFcntl(StoreConformance):
             store.close()
 
     def new_store(self) -> DiskStore:
-        """Open the store once more."""
+        """Open the store again."""
         self.opened.append(DiskStore(self.directory))
         return self.opened[-1]
 
@@ -51,8 +51,8 @@ def lock_file(directory: Path) -> Path:
 
 
 @pytest.mark.parametrize("plant", ["a link", "a directory", "text"])
-def test_lock_file_that_is_no_lock_is_an_error_of_the_system(directory: Path, plant: str) -> None:
-    """The error would be SQLite's, which keyturn doesn't take for an outage of the store."""
+def test_invalid_lock_file_is_an_error_of_the_system(directory: Path, plant: str) -> None:
+    """The error would be SQLite's, which keyturn does not handle as a failure of the store."""
     store = DiskStore(directory)
     with store.lock("b", 1):
         pass
@@ -68,8 +68,8 @@ def test_lock_file_that_is_no_lock_is_an_error_of_the_system(directory: Path, pl
     assert not (directory.parent / "elsewhere").exists()
 
 
-def test_lock_file_that_is_replaced_is_locked_anew(directory: Path) -> None:
-    """Two processes would hold the same lock after a cleaner removed its file."""
+def test_lock_file_that_is_replaced_is_locked_again(directory: Path) -> None:
+    """Two processes would hold the same lock after the lock file was removed."""
     store, came = DiskStore(directory), threading.Event()
 
     def wait() -> None:
@@ -80,7 +80,7 @@ def test_lock_file_that_is_replaced_is_locked_anew(directory: Path) -> None:
         first.enter_context(store.lock("a", 1))
         waiter = threading.Thread(target=wait)
         waiter.start()
-        # It waits for the file that there is now, which no process finds later.
+        # It waits for the current file, which no process can find later.
         assert not came.wait(0.3)
         lock_file(directory).unlink()
         second = DiskStore(directory)
@@ -92,7 +92,7 @@ def test_lock_file_that_is_replaced_is_locked_anew(directory: Path) -> None:
 
 
 def test_wait_for_a_lock_ends(directory: Path) -> None:
-    """A process that hangs with a lock would stop all others."""
+    """A process that hangs with a lock would block all others."""
     store = DiskStore(directory)
     with (
         store.lock("a", 1),

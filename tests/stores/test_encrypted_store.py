@@ -1,4 +1,4 @@
-"""Encrypted entries: what is stored, which keys decrypt it, and what a changed entry causes."""
+"""Encrypted entries: their content, the keys that decrypt them, and changed entries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from keyturn.stores._disk import DiskStore
 
-# Written out, since the names of parametrized tests hold them.
+# Constants, because the names of parametrized tests contain them.
 KEY = "YSBtYWRlLXVwIGtleSwgZ29vZCBmb3IgdGVzdHMgMDE"
 OTHER_KEY = "YSBtYWRlLXVwIGtleSwgZ29vZCBmb3IgdGVzdHMgMDI"
 PLAIN = '{"access_token": "made-up-token-for-tests"}'
@@ -38,28 +38,28 @@ WARNING = "the stored entry a was changed, or encrypted with another key; ignori
 
 @pytest.fixture
 def memory() -> MemoryStore:
-    """Give the store that encrypted entries end up in."""
+    """Return the store that encrypted entries are written to."""
     return MemoryStore()
 
 
 @pytest.fixture
 def encrypted(memory: MemoryStore) -> EncryptedStore:
-    """Give an encrypted store with the entry `PLAIN` at `a`."""
+    """Return an encrypted store with the entry `PLAIN` at `a`."""
     store = EncryptedStore(memory, KEY)
     store.write("a", PLAIN, FOR_EVER)
     return store
 
 
 def kept(memory: MemoryStore, key: str = "a") -> str:
-    """Return an entry as the store around which another is put has it."""
+    """Return an entry as the inner store has it."""
     entry = memory.read(key)
     assert entry is not None
     return entry
 
 
 @given(st.from_regex(r"[a-z0-9-]{1,80}", fullmatch=True), st.text())
-def test_what_is_written_is_read(key: str, entry: str) -> None:
-    """A string that didn't survive would cost a token request for every token."""
+def test_entry_is_read_as_written(key: str, entry: str) -> None:
+    """A string that changes would cost a token request for every token."""
     memory = MemoryStore()
     EncryptedStore(memory, KEY).write(key, entry, FOR_EVER)
 
@@ -67,10 +67,10 @@ def test_what_is_written_is_read(key: str, entry: str) -> None:
     assert re.fullmatch(r"keyturn-1\.[\w-]+", kept(memory, key), re.ASCII)
 
 
-def test_no_entry_is_a_miss_without_a_warning(
+def test_missing_entry_is_a_miss_without_a_warning(
     encrypted: EncryptedStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Every first token would come with a warning without a reason."""
+    """Every first token would cause a warning."""
     encrypted.delete("a")
 
     assert [encrypted.read("a"), encrypted.read("b")] == [None, None]
@@ -90,10 +90,8 @@ def test_every_changed_bit_is_a_miss(encrypted: EncryptedStore, memory: MemorySt
     assert encrypted.read("a") == PLAIN
 
 
-def test_every_shortened_or_lengthened_entry_is_a_miss(
-    encrypted: EncryptedStore, memory: MemoryStore
-) -> None:
-    """A torn write could be taken for an entry, or raise an error that isn't ours."""
+def test_entry_of_another_length_is_a_miss(encrypted: EncryptedStore, memory: MemoryStore) -> None:
+    """A torn write could be read as an entry, or raise an error of another library."""
     sealed = kept(memory)
     longer = [sealed + "=", sealed + "\n", sealed + "A", " " + sealed, sealed * 2, PLAIN]
     for changed in [*(sealed[:length] for length in range(len(sealed))), *longer]:
@@ -102,7 +100,7 @@ def test_every_shortened_or_lengthened_entry_is_a_miss(
 
 
 @given(st.text() | st.text().map("keyturn-1.".__add__))
-def test_nothing_planted_is_an_entry_or_an_error(planted: str) -> None:
+def test_random_string_is_a_miss(planted: str) -> None:
     """An attacker who can write to the store could break every call, or choose the token."""
     memory = MemoryStore()
     memory.write("a", planted, FOR_EVER)
@@ -120,18 +118,18 @@ def test_moved_entries_are_misses(encrypted: EncryptedStore, memory: MemoryStore
     assert [encrypted.read("a"), encrypted.read("b")] == [None, None]
 
 
-def test_a_changed_entry_is_logged_once_and_without_its_content(
+def test_changed_entry_is_logged_once_and_without_its_content(
     encrypted: EncryptedStore, memory: MemoryStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No user would learn that the store was tampered with, or that hosts' keys differ."""
+    """No user would notice that the store was changed, or that the keys of hosts differ."""
     memory.write("a", PLAIN, FOR_EVER)
     encrypted.read("a")
 
     assert caplog.record_tuples == [("keyturn.stores", logging.WARNING, WARNING)]
 
 
-def test_each_write_has_a_nonce_of_its_own(encrypted: EncryptedStore, memory: MemoryStore) -> None:
-    """Two entries with one nonce give away the key of the authentication."""
+def test_each_write_has_its_own_nonce(encrypted: EncryptedStore, memory: MemoryStore) -> None:
+    """Two entries with one nonce would reveal the authentication key."""
     nonces = set()
     for _ in range(500):
         encrypted.write("a", PLAIN, FOR_EVER)
@@ -140,8 +138,8 @@ def test_each_write_has_a_nonce_of_its_own(encrypted: EncryptedStore, memory: Me
     assert len(nonces) == 500
 
 
-def test_keys_are_rotated_without_losing_entries(memory: MemoryStore) -> None:
-    """Changing the key would cost a token request for every account at once."""
+def test_key_rotation_loses_no_entries(memory: MemoryStore) -> None:
+    """A new key would cost a token request for every account at once."""
     EncryptedStore(memory, KEY).write("a", "old", FOR_EVER)
     both = EncryptedStore(memory, (OTHER_KEY, KEY))
     both.write("b", "new", FOR_EVER)
@@ -157,15 +155,15 @@ def test_keys_are_rotated_without_losing_entries(memory: MemoryStore) -> None:
     [KEY, f"{KEY}=", KEY.encode(), keyturn.Secret(KEY), [KEY], (keyturn.Secret(KEY), OTHER_KEY)],
     ids=["string", "padded", "bytes", "secret", "list", "several"],
 )
-def test_every_form_of_a_key_is_the_same_key(
+def test_every_format_of_a_key_gives_the_same_key(
     encrypted: EncryptedStore, memory: MemoryStore, key: Any
 ) -> None:
-    """The same key from a file and from the environment would be two."""
+    """The same key from a file and from the environment would not decrypt the same entries."""
     assert EncryptedStore(memory, key).read("a") == encrypted.read("a") == PLAIN
 
 
 def test_generated_keys_are_random_and_of_256_bits() -> None:
-    """A key that can be guessed, or that keyturn refuses, is none."""
+    """A generated key could be guessed, or rejected by keyturn."""
     assert len(base64.urlsafe_b64decode(f"{KEY}=")) == 32
     assert len({EncryptedStore.generate_key() for _ in range(100)}) == 100
 
@@ -196,8 +194,8 @@ STANDARD = base64.b64encode(b"\xfb\xff" * 16).decode()
         {},
     ],
 )
-def test_wrong_keys_are_refused_and_not_shown(memory: MemoryStore, wrong: Any) -> None:
-    """A key cut short would encrypt weakly, or end up in a log."""
+def test_invalid_keys_are_rejected_and_not_shown(memory: MemoryStore, wrong: Any) -> None:
+    """A truncated key would encrypt weakly, or be logged."""
     with pytest.raises(ConfigurationError) as caught:
         EncryptedStore(memory, wrong)
 
@@ -206,12 +204,12 @@ def test_wrong_keys_are_refused_and_not_shown(memory: MemoryStore, wrong: Any) -
         "keyturn.stores.EncryptedStore.generate_key() returns a new key."
     )
     frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
-    assert [frame.name for frame in frames][1:] == ["__init__"]  # and this test's own
+    assert [frame.name for frame in frames][1:] == ["__init__"]  # and the name of this test
     assert set(frames[-1].locals or {}) == {"self", "store"}
 
 
-def test_nothing_shows_a_key(encrypted: EncryptedStore) -> None:
-    """A debugger's listing, a pickle or an error report would hand the key on."""
+def test_key_is_never_shown(encrypted: EncryptedStore) -> None:
+    """A debugger's listing, a pickle or an error report would show the key."""
     raw = base64.urlsafe_b64decode(f"{KEY}=")
     shown = f"{encrypted!r} {encrypted} {vars(encrypted)}"
 
@@ -225,7 +223,7 @@ def test_nothing_shows_a_key(encrypted: EncryptedStore) -> None:
             copied(encrypted)
 
 
-def test_a_failing_store_fails_as_ever() -> None:
+def test_failure_of_the_inner_store_is_raised() -> None:
     """keyturn would not notice a failure, and not log it."""
 
     class Failing(MemoryStore):
@@ -236,14 +234,14 @@ def test_a_failing_store_fails_as_ever() -> None:
         EncryptedStore(Failing(), KEY).read("a")
 
 
-def test_lock_is_the_other_stores(encrypted: EncryptedStore, memory: MemoryStore) -> None:
-    """Processes with an encrypted store and without would make a token request each."""
+def test_lock_is_that_of_the_inner_store(encrypted: EncryptedStore, memory: MemoryStore) -> None:
+    """Processes with an encrypted store and without would each make a token request."""
     with encrypted.lock("a", 30), pytest.raises(TimeoutError), memory.lock("a", 0.01):
         pass
 
 
-def test_threads_may_share_it(memory: MemoryStore) -> None:
-    """Threads that share a connection would read each other's entries, or garbage."""
+def test_threads_may_share_an_encrypted_store(memory: MemoryStore) -> None:
+    """Threads that share a connection would read other threads' entries, or garbage."""
     store = EncryptedStore(memory, [KEY, OTHER_KEY])
     wrong: list[str | None] = []
 
@@ -296,10 +294,10 @@ def test_two_connections_share_one_token(tmp_path: Path) -> None:
     assert tokens[0].encode() not in b"".join(path.read_bytes() for path in files)
 
 
-def test_token_comes_though_nothing_can_be_decrypted(
+def test_token_comes_although_nothing_can_be_decrypted(
     world: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An attacker with the store, or a forgotten key, would keep all callers from a token."""
+    """An attacker with access to the store, or a lost key, would block every caller."""
     first = world.connect(store=EncryptedStore(world.store, KEY)).token()
     store = EncryptedStore(world.store, OTHER_KEY)
     second = world.connect(store=store).token()
@@ -310,8 +308,8 @@ def test_token_comes_though_nothing_can_be_decrypted(
     assert not re.search("token-[12]", caplog.text)
 
 
-def test_module_offers_it_and_no_more(run_new_python: Callable[..., str]) -> None:
-    """All users would pay for an import of cryptography, or a typing slip would go unnoticed."""
+def test_module_exports_its_public_names_only(run_new_python: Callable[..., str]) -> None:
+    """All users would wait for an import of cryptography, or a typing error would go unnoticed."""
     assert stores.EncryptedStore is EncryptedStore
     assert "EncryptedStore" in dir(stores)
     with pytest.raises(AttributeError, match=r"module 'keyturn\.stores' has no attribute 'X'"):

@@ -1,4 +1,4 @@
-"""What memory and disk, encrypted or not, have in common: four operations."""
+"""The four operations of stores in memory and on disk, encrypted or not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEYS = st.sampled_from(["a", "token-00ff", "rate-limit-1", "z" * 80])
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Drives a store and a dictionary side by side, under a clock that only the test moves."""
+    """Runs the same operations on a store and a dictionary, with a clock set by the test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,24 +35,24 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = self.make_store(lambda: self.now)
 
     def make_store(self, now: Callable[[], float]) -> TokenStore:
-        """Return the store to drive."""
+        """Return the store to test."""
         return MemoryStore(now)
 
     @rule(key=KEYS, entry=st.text(max_size=40), lifetime=st.integers(-5, 20))
     def write(self, key: str, entry: str, lifetime: int) -> None:
-        """Write an entry, which may be born expired."""
+        """Write an entry, which may already have expired."""
         self.store.write(key, entry, self.now + lifetime)
         self.expected[key] = (entry, self.now + lifetime)
 
     @rule(key=KEYS)
     def read(self, key: str) -> None:
-        """Read what was written last, unless it has expired or was deleted."""
+        """Read the last entry, unless it has expired or was deleted."""
         entry, expires_at = self.expected.get(key, (None, 0.0))
         assert self.store.read(key) == (entry if self.now < expires_at else None)
 
     @rule(key=KEYS)
     def delete(self, key: str) -> None:
-        """Delete an entry, which may not be there."""
+        """Delete an entry, which may be missing."""
         self.store.delete(key)
         self.expected.pop(key, None)
 
@@ -63,7 +63,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 class DiskMachine(StoreMachine):
-    """The same with a disk store, which is now and then closed."""
+    """The same with a disk store that is closed and reopened."""
 
     def make_store(self, now: Callable[[], float]) -> TokenStore:
         """Return a disk store in its own directory."""
@@ -73,11 +73,11 @@ class DiskMachine(StoreMachine):
 
     @rule()
     def reopen(self) -> None:
-        """Close the store; nothing may be lost by that."""
+        """Close the store, which must not lose any entry."""
         self.disk.close()
 
     def teardown(self) -> None:
-        """Remove what the store left."""
+        """Remove the store's files."""
         self.disk.close()
         self.directory.cleanup()
 
@@ -109,22 +109,22 @@ TestEncryptedDiskMachine.settings = TestDiskMachine.settings
 
 
 class TestMemoryStore(StoreConformance):
-    """The store in memory, whose openers share one object."""
+    """The store in memory, which is one object for all openings."""
 
     shared = False
 
     def setup_method(self) -> None:
-        """Begin with an empty store."""
+        """Start with an empty store."""
         super().setup_method()
         self.store: TokenStore = MemoryStore()
 
     def new_store(self) -> TokenStore:
-        """Return the one store."""
+        """Return that one store."""
         return self.store
 
 
 class TestDiskStore(StoreConformance):
-    """The store on disk, whose locks are the kernel's."""
+    """The store on disk, with the kernel's locks."""
 
     takes_over = False
 
@@ -141,7 +141,7 @@ class TestEncryptedMemoryStore(TestMemoryStore):
     """Encrypted entries in memory."""
 
     def setup_method(self) -> None:
-        """Begin with an empty store, and a new key."""
+        """Start with an empty store, and a new key."""
         super().setup_method()
         self.store = EncryptedStore(self.store, EncryptedStore.generate_key())
 
@@ -157,12 +157,12 @@ class TestEncryptedDiskStore(TestDiskStore):
 
 
 def test_is_a_token_store(store: TokenStore) -> None:
-    """A store that lacks one of the four operations would be refused by `connect`."""
+    """A store that lacks one of the four operations would be rejected by `connect`."""
     assert isinstance(store, TokenStore)
 
 
-def test_entry_expires_at_its_very_moment(store: TokenStore) -> None:
-    """An entry whose expiry is now would be handed out as if it were valid."""
+def test_entry_expires_at_the_time_of_its_expiry(store: TokenStore) -> None:
+    """An entry that expires now would be returned as if it were valid."""
     store.write("a", "entry", 1000.0)
     store.write("b", "entry", 1000.1)
     store.write("c", "entry", float("nan"))
@@ -170,7 +170,7 @@ def test_entry_expires_at_its_very_moment(store: TokenStore) -> None:
 
 
 def test_waiting_ends_with_the_builtin_timeout_error(store: TokenStore) -> None:
-    """A waiter would get an error of the library behind the store."""
+    """A waiter would get an error of the store's library."""
     with (
         store.lock("a", 30),
         pytest.raises(TimeoutError) as caught,
@@ -181,8 +181,8 @@ def test_waiting_ends_with_the_builtin_timeout_error(store: TokenStore) -> None:
 
 
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_copy_of_a_store_in_memory_is_refused(copied: Callable[[object], object]) -> None:
-    """The user would get Python's own error, about a lock, and not learn what to do instead."""
+def test_store_in_memory_cannot_be_copied(copied: Callable[[object], object]) -> None:
+    """The user would get Python's own error about a lock, and not know what to do instead."""
     message = "A MemoryStore can't be pickled or copied: open a store in each process"
     with pytest.raises(TypeError, match=message):
         copied(MemoryStore())

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_holder_that_outstays_its_lease_loses_the_lock() -> None:
-    """A thread that hangs would stop all others, or its late release would free their lock."""
+def test_holder_whose_lease_has_ended_loses_the_lock() -> None:
+    """A thread that hangs would block all others, or would later release their lock."""
     store = MemoryStore()
     stuck = store.lock("a", 0.02)
     stuck.__enter__()
@@ -31,8 +31,8 @@ def test_holder_that_outstays_its_lease_loses_the_lock() -> None:
     assert free.is_set()
 
 
-def test_locks_and_expired_entries_do_not_pile_up() -> None:
-    """A process that lives for months would grow without end."""
+def test_locks_and_expired_entries_are_removed() -> None:
+    """The memory of a process that runs for months would grow."""
     now = 0.0
     store = MemoryStore(now=lambda: now)
     for number in range(1000):
@@ -40,23 +40,23 @@ def test_locks_and_expired_entries_do_not_pile_up() -> None:
         store.write(f"{number:x}", "entry", now + 10)
         with store.lock(f"{number:x}", 1):
             pass
-    entries = store._entries  # noqa: SLF001 - growth shows nowhere else
+    entries = store._entries  # noqa: SLF001 - nothing else shows the growth
     assert len(entries) <= 64
-    assert store._locks.get()[1] == {}  # noqa: SLF001 - nor here
+    assert store._locks.get()[1] == {}  # noqa: SLF001 - as above
     now += 100
     assert store.read(f"{999:x}") is None
 
 
-def test_all_that_is_alive_survives_a_sweep() -> None:
-    """Valid tokens would be requested again whenever many connections are in use."""
+def test_valid_entries_remain() -> None:
+    """Valid tokens would be requested again while many connections are in use."""
     store = MemoryStore(now=lambda: 0.0)
     for number in range(300):
         store.write(f"{number:x}", str(number), 10)
     assert [store.read(f"{number:x}") for number in range(300)] == [str(n) for n in range(300)]
 
 
-def test_fork_frees_every_lock_in_the_child(run: Callable[..., str]) -> None:
-    """A child forked while another thread holds a lock would wait for a thread it hasn't got."""
+def test_fork_releases_every_lock_in_the_child(run: Callable[..., str]) -> None:
+    """A child would wait for a lock of a thread that exists only in its parent."""
     assert (
         run("""
 import os, threading

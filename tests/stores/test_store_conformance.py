@@ -1,4 +1,4 @@
-"""The tests for authors of stores notice what is wrong, and say what to change."""
+"""The store conformance tests find defects, and name the fix."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ TESTS = [name for name in dir(StoreConformance) if name.startswith("test_")]
 
 
 def case(broken: Any, directory: Path) -> StoreConformance:
-    """Return the tests of a store."""
+    """Return the conformance tests of a store."""
 
     class Tests(StoreConformance):
         _patience = 0.5 if any(each in broken.message for each in HANGS) else 10.0
@@ -48,7 +48,7 @@ def case(broken: Any, directory: Path) -> StoreConformance:
 
 
 def run(tests: StoreConformance, test: str) -> None:
-    """Run one of the tests as pytest does."""
+    """Run one of the tests, as pytest does."""
     tests.setup_method()
     try:
         getattr(tests, test)()
@@ -59,32 +59,32 @@ def run(tests: StoreConformance, test: str) -> None:
 @pytest.mark.parametrize(
     "broken", broken_stores.BROKEN, ids=lambda each: f"{each.test}: {each.message[:40]}"
 )
-def test_a_broken_store_is_noticed(broken: Any, tmp_path: Path) -> None:
+def test_broken_store_fails_its_test(broken: Any, tmp_path: Path) -> None:
     """An author would publish a store that costs its users tokens."""
     with pytest.raises(AssertionError, match=re.escape(broken.message)):
         run(case(broken, tmp_path), f"test_{broken.test}")
 
 
 @pytest.mark.parametrize("test", TESTS)
-def test_a_correct_store_passes(test: str, tmp_path: Path) -> None:
-    """The broken stores would prove nothing if the one that they change were broken itself."""
+def test_correct_store_passes(test: str, tmp_path: Path) -> None:
+    """The store that the broken ones vary would be broken itself, and they would prove nothing."""
     run(case(good.Broken(good.FileStore, test, "", takes_over=False), tmp_path), test)
 
 
 def test_harmless_files_and_sockets_are_not_reported(tmp_path: Path) -> None:
-    """An author would be accused of what no other user can read."""
+    """An author would get a failure for a file that no other user can read."""
     harmless = sys.modules["broken_stores.files"].Harmless
     broken = good.Broken(harmless, "files_are_private", "", takes_over=False)
     run(case(broken, tmp_path), "test_files_are_private")
 
 
-def test_every_test_notices_something() -> None:
-    """A test that never fails is useless."""
+def test_every_test_fails_for_some_broken_store() -> None:
+    """A test that catches no broken store would be useless."""
     assert set(TESTS) - {f"test_{each.test}" for each in broken_stores.BROKEN} == set()
     assert len(broken_stores.BROKEN) >= 60
 
 
-def test_without_fork_one_process_is_tested(
+def test_without_fork_only_one_process_is_tested(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On Windows, an author could not use the kit."""
@@ -105,7 +105,7 @@ def test_a_cause_is_reported_once(tmp_path: Path) -> None:
         run(tests, "test_deletes")
 
 
-def test_a_store_must_be_given() -> None:
+def test_missing_store_is_reported() -> None:
     """An author who forgot `new_store` would get no error."""
     with pytest.raises(AssertionError, match="override it, and return a store"):
         run(StoreConformance(), "test_deletes")

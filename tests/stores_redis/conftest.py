@@ -1,4 +1,4 @@
-"""What the tests of the Redis store share: a server in this process, which speaks its protocol."""
+"""Fixtures of the tests of the Redis store: a server in this process that speaks its protocol."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def redis_store(redis_url: str) -> Iterator[RedisStore]:
-    """Give a store on that server, its clock standing at 1000."""
+    """Return a store on that server, whose clock stays at 1000."""
     store = RedisStore(redis_url, now=lambda: 1000.0)
     yield store
     store.close()
@@ -23,7 +23,7 @@ def redis_store(redis_url: str) -> Iterator[RedisStore]:
 
 @pytest.fixture
 def redis_client(redis_url: str) -> Iterator[redis.Redis]:
-    """Give what looks behind the store's back."""
+    """Return a client that reads and writes outside the store."""
     client = redis.Redis.from_url(redis_url)
     yield client
     client.close()

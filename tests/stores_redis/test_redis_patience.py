@@ -1,4 +1,4 @@
-"""How long the Redis store waits for its server, and how many operations run at once."""
+"""How long the Redis store waits for its server, and how many operations it runs at once."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ AT_ONCE = 4
 
 
 class Client:
-    """A redis-py client that does what the test says.
+    """A redis-py client whose behaviour the test sets.
 
     Args:
-        get: What reading does.
-        take: What asking for a lock does.
-        release: What giving a lock back does.
+        get: Called to read.
+        take: Called to take a lock.
+        release: Called to release a lock.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Client:
         return self._get()
 
     def eval(self, script: str, *_: object) -> object:
-        """Take a lock, or give it back."""
+        """Take a lock, or release it."""
         return self._release() if '"del"' in script else self._take()
 
 
@@ -62,7 +62,7 @@ def store_of(client: Client, now: Callable[[], float] = lambda: 1000.0) -> Redis
 def greeting_first(
     response: Callable[[socket.socket], None],
 ) -> Callable[[Any, socket.socket], None]:
-    """Return a server's behaviour: it greets as Redis does, and then calls `response`."""
+    """Return a behaviour: greet as Redis does, and then call `response`."""
 
     def behave(server: Any, connection: socket.socket) -> None:
         while data := connection.recv(65_536):
@@ -90,8 +90,8 @@ def endless(connection: socket.socket) -> None:
         connection.sendall(b"a" * 65_536)
 
 
-def test_a_server_that_drips_is_waited_for_only_so_long(serve: Serve) -> None:
-    """Each byte would renew the patience, and a token wait for the store forever."""
+def test_wait_for_a_slow_response_is_limited(serve: Serve) -> None:
+    """Each byte would restart the timeout, and a token would wait for the store forever."""
     server = serve(greeting_first(dripping))
     store = RedisStore(f"redis://127.0.0.1:{server.port}?socket_timeout=0.1")
     failures: list[OSError] = []
@@ -106,13 +106,13 @@ def test_a_server_that_drips_is_waited_for_only_so_long(serve: Serve) -> None:
     reading.start()
     reading.join(10)
     (failure,) = failures
-    # Its own time was over, or that of a single read.
+    # Either the total time or that of a single read was over.
     message = str(failure).removesuffix(": the operation took too long")
     assert message == "[Errno 5] Redis failed with TimeoutError"
     store.close()
 
 
-def test_a_line_without_an_end_is_not_kept(serve: Serve) -> None:
+def test_line_without_an_end_is_not_stored(serve: Serve) -> None:
     """A faulty server would fill this process's memory until the timeout."""
     server = serve(greeting_first(endless))
     store = RedisStore(f"redis://127.0.0.1:{server.port}?socket_timeout=60")
@@ -121,10 +121,10 @@ def test_a_line_without_an_end_is_not_kept(serve: Serve) -> None:
     store.close()
 
 
-def test_each_operation_has_a_patience_of_its_own(
+def test_each_operation_has_its_own_timeout(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A connection that is kept would be of no use once it is older than the patience."""
+    """A connection would fail once it is older than the timeout."""
     clock = SimpleNamespace(now=0.0)
     fake = SimpleNamespace(monotonic=lambda: clock.now, sleep=time.sleep)
     monkeypatch.setattr("keyturn.stores._redis.time", fake)
@@ -136,8 +136,8 @@ def test_each_operation_has_a_patience_of_its_own(
     store.close()
 
 
-def test_hiredis_reads_in_time_too() -> None:
-    """With hiredis installed, which reads into a buffer, a dripping server would never end."""
+def test_hiredis_has_the_same_timeout() -> None:
+    """hiredis reads into a buffer of its own, so a slow response would never end."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         timed, buffer = _TimedSocket(ours, 60), bytearray(65_536)
@@ -151,14 +151,14 @@ def test_hiredis_reads_in_time_too() -> None:
             timed.recv_into(buffer)
         timed = _TimedSocket(ours, 60)
         timed.sendall(b"command")
-        with pytest.raises(OSError, match="too long"):  # noqa: PT012 - at some read
+        with pytest.raises(OSError, match="too long"):  # noqa: PT012 - one of the reads raises
             while True:
                 theirs.sendall(bytes(65_536))
                 timed.recv_into(buffer)
 
 
-def test_one_late_response_may_be_the_fault_of_this_machine() -> None:
-    """A crowd that slows its machine would leave a healthy Redis, and burst in each process."""
+def test_one_late_response_is_not_yet_an_outage() -> None:
+    """On a busy machine, processes would stop using a healthy Redis, and exceed the rate limit."""
     late, ended = redis.TimeoutError(), redis.ConnectionError()
     outcomes: list[Exception | bytes] = [late, b"", late, late]
     now = 1000.0
@@ -183,14 +183,14 @@ def test_one_late_response_may_be_the_fault_of_this_machine() -> None:
     assert not outcomes
     now += COOLDOWN
     outcomes += [late]
-    assert [read(), read()] == [late_message, alone]  # it has not responded since
+    assert [read(), read()] == [late_message, alone]  # the server has not responded since
     now += COOLDOWN
     outcomes += [b"", ended]
     assert [read() for _ in range(3)] == ["None", "Redis failed with ConnectionError", alone]
 
 
 def test_late_responses_of_one_moment_count_once() -> None:
-    """As above; operations of one moment are late for one reason."""
+    """On a busy machine, operations that are late for one reason would count as an outage."""
     together = threading.Barrier(AT_ONCE)
     asked: list[None] = []
 
@@ -215,10 +215,10 @@ def test_late_responses_of_one_moment_count_once() -> None:
     assert store.read("a") is None
 
 
-def test_few_operations_run_at_once_and_waiting_ones_fail_too(
+def test_few_operations_run_at_once_and_waiting_ones_fail_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A crowd of threads would open a socket each; or each would find out that Redis hangs."""
+    """Each thread would open a socket; or each would wait until it finds that Redis hangs."""
     go_on, asked = threading.Event(), threading.Semaphore(0)
     calls: list[None] = []
     failed: list[str] = []
@@ -253,10 +253,10 @@ def test_few_operations_run_at_once_and_waiting_ones_fail_too(
     assert failed.count("Redis failed, so it is not called for 5 s") == 6
 
 
-def test_a_child_does_not_wait_for_the_threads_of_its_parent(
+def test_child_does_not_wait_for_the_threads_of_its_parent(
     run_python: Callable[..., str],
 ) -> None:
-    """A worker forked from a busy program would never get a place, nor a token from the store."""
+    """A worker forked from a busy program could never use the store."""
     code = """
 import os, threading
 from keyturn.stores._redis import RedisStore
@@ -290,8 +290,8 @@ for thread in threads:
 
 
 @pytest.mark.parametrize("fails", ["at the lock", "in the block"])
-def test_lock_is_freed_when_the_server_responds_again(fails: str) -> None:
-    """A server that hangs would hold up a token twice, or others for the rest of the lease."""
+def test_lock_is_released_when_the_server_responds_again(fails: str) -> None:
+    """A server that hangs would delay a token twice, or block others until the lease ends."""
     now, is_down, released = [1000.0], True, list[str]()
 
     def take() -> int:
@@ -313,7 +313,7 @@ def test_lock_is_freed_when_the_server_responds_again(fails: str) -> None:
     for _ in range(2):
         with pytest.raises(OSError, match="Redis failed"), store.lock("a", 30):
             store.read("a")
-        assert len(released) <= 1  # none at the end of the block
+        assert len(released) <= 1  # no lock at the end of the block
         now[0] += COOLDOWN + 1
     is_down = False
     for _ in range(3):
@@ -321,10 +321,10 @@ def test_lock_is_freed_when_the_server_responds_again(fails: str) -> None:
     assert released == ["tried"] * 2
 
 
-def test_a_lock_without_an_expiry_has_no_holder(
+def test_lock_without_an_expiry_has_no_holder(
     redis_store: RedisStore, redis_client: redis.Redis
 ) -> None:
-    """A key that was set manually would cost the whole lease at each renewal, forever."""
+    """A key that was set manually would delay each renewal by the whole lease, forever."""
     redis_client.set("keyturn:lock:a", "x")
     with redis_store.lock("a", 30):
         assert 0 < redis_client.pttl("keyturn:lock:a") <= 30_000
@@ -334,10 +334,10 @@ def test_a_lock_without_an_expiry_has_no_holder(
 
 
 @pytest.mark.parametrize("planted", ["for years", "as a list"])
-def test_a_planted_lock_is_taken_or_waited_for_once(
+def test_lock_of_another_program_is_taken_or_waited_for_once(
     redis_store: RedisStore, redis_client: redis.Redis, planted: str
 ) -> None:
-    """One key of another program would cost the whole lease at each renewal, for years."""
+    """A key of another program would delay each renewal by the whole lease, for years."""
     name = "keyturn:lock:a"
     if planted == "for years":
         redis_client.set(name, "theirs", px=3 * 366 * 86_400_000)
@@ -346,7 +346,7 @@ def test_a_planted_lock_is_taken_or_waited_for_once(
     else:
         redis_client.lpush(name, "theirs")
         redis_client.pexpire(name, 3_600_000)
-        for lease in (0.02, 600):  # the second fails at once, or the test would not end
+        for lease in (0.02, 600):  # the second attempt must fail at once
             with pytest.raises(TimeoutError), redis_store.lock("a", lease):
                 pass
         redis_client.delete(name)
@@ -354,8 +354,8 @@ def test_a_planted_lock_is_taken_or_waited_for_once(
             assert redis_client.type(name) == b"string"
 
 
-def test_a_lock_that_changes_hands_is_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy lock would count as hung, and every process do without it."""
+def test_lock_with_a_new_holder_is_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy lock would count as stale, and every process would continue without it."""
     clock, holders = SimpleNamespace(now=0.0), itertools.count()
 
     def sleep(seconds: float) -> None:
@@ -371,13 +371,13 @@ def test_a_lock_that_changes_hands_is_waited_for_again(monkeypatch: pytest.Monke
 
 
 @pytest.mark.timeout(30)
-def test_planted_locks_and_a_slow_endpoint_cost_time_and_no_token(
+def test_malicious_locks_and_a_slow_endpoint_cost_time_and_no_token(
     world: World,
     redis_client: redis.Redis,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """An attacker who can write to a shared Redis would keep every token away."""
+    """An attacker who can write to a shared Redis could prevent every token."""
     for module, name, seconds in (
         ("acquisition", "_LEASE_EXTRA", 0.1),
         ("rate_limiter", "_LEASE", 0.5),
@@ -385,8 +385,8 @@ def test_planted_locks_and_a_slow_endpoint_cost_time_and_no_token(
     ):
         monkeypatch.setattr(f"keyturn._tokens.{module}.{name}", seconds)
 
-    class PlantedStore(RedisStore):
-        """A store whose locks all have another holder."""
+    class LockedStore(RedisStore):
+        """A store whose locks are all held by an unknown holder."""
 
         def lock(self, key: str, lease: float) -> AbstractContextManager[None]:
             redis_client.set(f"keyturn:lock:{key}", "theirs", px=3_600_000)
@@ -399,7 +399,7 @@ def test_planted_locks_and_a_slow_endpoint_cost_time_and_no_token(
     world.endpoint.responses.append(slow)
     limit = keyturn.plugins.RateLimit(per_minute=3, burst=20)
     connection = world.connect(
-        world.changed(rate_limit=limit), store=PlantedStore(redis_client), options={"timeout": 1}
+        world.changed(rate_limit=limit), store=LockedStore(redis_client), options={"timeout": 1}
     )
 
     assert connection.token().access_token == "t0ken"
@@ -407,7 +407,7 @@ def test_planted_locks_and_a_slow_endpoint_cost_time_and_no_token(
 
 
 def test_waiter_polls_less_often_with_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many waiters for a lock would keep the server and its machine busy."""
+    """Many waiters for a lock would overload the server."""
     clock = SimpleNamespace(now=0.0)
     asked: list[float] = []
 

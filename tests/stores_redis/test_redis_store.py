@@ -52,7 +52,7 @@ WRONG_URLS = [
 
 
 class TestConformance(StoreConformance):
-    """What every store must do."""
+    """The tests that every store must pass."""
 
     @pytest.fixture(autouse=True)
     def _server(self, redis_url: str) -> None:
@@ -64,7 +64,7 @@ class TestConformance(StoreConformance):
 
 
 def test_entries_are_kept_and_expire(redis_store: RedisStore) -> None:
-    """An entry whose expiry is now would be handed out as if it were valid."""
+    """An entry that expires now would be returned as if it were valid."""
     redis_store.write("a", "entry", 1000.0)
     redis_store.write("b", "entry 1", 1000.1)
     redis_store.write("c", "entry", nan)
@@ -75,8 +75,8 @@ def test_entries_are_kept_and_expire(redis_store: RedisStore) -> None:
     assert [redis_store.read(key) for key in "bd"] == [None, None]
 
 
-def test_expiry_goes_by_the_clock_of_the_store(redis_url: str) -> None:
-    """A host that was asleep would get a token that ended in the meantime."""
+def test_expiry_uses_the_clock_of_the_store(redis_url: str) -> None:
+    """A host that was suspended would get a token that has expired."""
     now = 1000.0
     store = RedisStore(redis_url, now=lambda: now)
     store.write("a", "entry", 1100.0)
@@ -87,19 +87,19 @@ def test_expiry_goes_by_the_clock_of_the_store(redis_url: str) -> None:
     store.close()
 
 
-def test_the_server_forgets_entries(redis_store: RedisStore, redis_client: redis.Redis) -> None:
-    """A server would fill up with tokens that ended, or misread a clock that differs from its."""
+def test_server_deletes_expired_entries(redis_store: RedisStore, redis_client: redis.Redis) -> None:
+    """A server would fill up with expired tokens, or misjudge a different clock."""
     redis_store.write("a", "entry", 1060.0)
     redis_store.write("b", "entry", inf)
     redis_store.write("c", "entry", 1000.0001)
     assert 0 < redis_client.pttl("keyturn:a") <= 60_000
     assert 399 * DAY < redis_client.pttl("keyturn:b") <= 400 * DAY
-    # The third is as good as over; it must not be without an end.
+    # The third is almost over; it must still have an expiry.
     assert redis_client.pttl("keyturn:c") != -1
 
 
-def test_an_entry_that_is_too_long_is_refused(redis_store: RedisStore) -> None:
-    """A hostile token endpoint could fill the memory that all share."""
+def test_entry_that_is_too_long_is_rejected(redis_store: RedisStore) -> None:
+    """A hostile token endpoint could fill the shared server's memory."""
     redis_store.write("a", "x" * LONGEST_ENTRY, 2000)
     assert redis_store.read("a") == "x" * LONGEST_ENTRY
     with pytest.raises(ValueError, match="bytes"):
@@ -107,27 +107,27 @@ def test_an_entry_that_is_too_long_is_refused(redis_store: RedisStore) -> None:
 
 
 @pytest.mark.parametrize("value", FOREIGN, ids=["bytes", "words", "empty", "json", "long"])
-def test_a_value_of_another_program_is_a_miss(
+def test_value_of_another_program_is_a_miss(
     redis_store: RedisStore, redis_client: redis.Redis, value: bytes
 ) -> None:
-    """What another program wrote to the server would be used as a token, or end the process."""
+    """Another program's value would be used as a token, or end the process."""
     redis_client.set("keyturn:a", value)
     assert ResilientStore(redis_store).read("a") is None
     redis_store.write("a", "entry", 2000)
     assert redis_store.read("a") == "entry"
 
 
-def test_a_value_of_another_type_is_an_error(
+def test_value_of_another_type_is_an_error(
     redis_store: RedisStore, redis_client: redis.Redis
 ) -> None:
-    """As above; a list can't even be read."""
+    """A list of another program would be used as a token, or end the process."""
     redis_client.lpush("keyturn:a", "b")
     with pytest.raises(OSError, match="Redis failed with ResponseError"):
         redis_store.read("a")
 
 
 def test_lock_excludes(redis_store: RedisStore) -> None:
-    """Two holders would make two token requests; a waiter would wait forever."""
+    """Two holders would make two token requests; or a waiter would wait forever."""
     with redis_store.lock("a", 30), redis_store.lock("b", 30):
         with pytest.raises(TimeoutError) as caught, redis_store.lock("a", 0.02):
             pass
@@ -136,15 +136,15 @@ def test_lock_excludes(redis_store: RedisStore) -> None:
         assert redis_store.read("a") == "entry"
 
 
-def test_lock_is_freed_when_the_block_raises(redis_store: RedisStore) -> None:
-    """A failed token request would lock all callers out."""
+def test_lock_is_released_when_the_block_raises(redis_store: RedisStore) -> None:
+    """A failed token request would block all callers."""
     with pytest.raises(KeyError), redis_store.lock("a", 30):
         raise KeyError
     with redis_store.lock("a", 0.02):
         pass
 
 
-def test_waiter_takes_the_lock_when_it_is_freed(redis_store: RedisStore) -> None:
+def test_waiter_takes_the_lock_when_it_is_released(redis_store: RedisStore) -> None:
     """A waiter would get an error instead of the token that was just requested."""
     entered = threading.Event()
 
@@ -160,8 +160,8 @@ def test_waiter_takes_the_lock_when_it_is_freed(redis_store: RedisStore) -> None
     waiter.join()
 
 
-def test_a_holder_whose_lease_has_ended_frees_no_other_lock(redis_store: RedisStore) -> None:
-    """A holder that hung for too long would let others in beside its successor."""
+def test_holder_whose_lease_has_ended_releases_no_other_lock(redis_store: RedisStore) -> None:
+    """A holder that hung for too long would release the lock of its successor."""
     with redis_store.lock("a", 0.02):
         successor = redis_store.lock("a", 30)
         successor.__enter__()
@@ -172,10 +172,10 @@ def test_a_holder_whose_lease_has_ended_frees_no_other_lock(redis_store: RedisSt
         pass
 
 
-def test_child_does_not_free_the_lock_of_its_parent(
+def test_child_does_not_release_the_lock_of_its_parent(
     run_python: Callable[..., str], redis_url: str
 ) -> None:
-    """A child that leaves the block it was forked in would let others in beside its parent."""
+    """A child that leaves the block in which it was forked would release its parent's lock."""
     code = """
 import os, sys
 from keyturn.stores._redis import RedisStore
@@ -208,13 +208,13 @@ if not child:
         "unix://user:pw@/run/redis@1.sock",
     ],
 )
-def test_chosen_by_url(url: str) -> None:
-    """`store="redis://…"` would not do what the documentation says."""
+def test_store_is_chosen_by_its_url(url: str) -> None:
+    """`store="redis://…"` would not open a Redis store."""
     assert isinstance(stores.from_url(url), RedisStore)
 
 
-def test_a_client_of_ones_own(redis_url: str, redis_client: redis.Redis) -> None:
-    """A user who needs Sentinel, or another way to authenticate, could not use the store."""
+def test_own_client_can_be_used(redis_url: str, redis_client: redis.Redis) -> None:
+    """A user who needs Sentinel, or another authentication, could not use the store."""
     store = RedisStore(redis_client)
     store.write("a", "entry", inf)
     assert store.read("a") == "entry"
@@ -226,8 +226,8 @@ def test_a_client_of_ones_own(redis_url: str, redis_client: redis.Redis) -> None
 
 
 @pytest.mark.parametrize("url", WRONG_URLS)
-def test_a_wrong_url_is_reported_at_once(url: str) -> None:
-    """A mistake would surface as a warning at the first token, or show the password."""
+def test_invalid_url_is_reported_at_once(url: str) -> None:
+    """A mistake would cause a warning at the first token, or an error with the password."""
     with pytest.raises(ConfigurationError) as caught:
         stores.from_url(url)
     assert "s3cret" not in str(caught.value)
@@ -235,8 +235,8 @@ def test_a_wrong_url_is_reported_at_once(url: str) -> None:
     assert "redis://user:password@host:6379/0" in caught.value.hint
 
 
-def test_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A user without the package would get a bare ModuleNotFoundError."""
+def test_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user would get a ModuleNotFoundError that does not name the extra to install."""
     monkeypatch.delitem(sys.modules, "keyturn.stores._redis")
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(ConfigurationError, match=r"pip install keyturn\[redis\]"):
@@ -253,7 +253,7 @@ print(connection.token().access_token)
 """
 
 
-def test_two_hosts_share_a_token_without_any_setting(
+def test_two_hosts_share_a_token_without_configuration(
     run_python: Callable[..., str],
     serve: Callable[..., RawServer],
     token_response: bytes,
@@ -261,7 +261,7 @@ def test_two_hosts_share_a_token_without_any_setting(
     redis_client: redis.Redis,
     tmp_path: Path,
 ) -> None:
-    """Each host would send its own token requests until a user copies the key."""
+    """Each host would send its own token requests until a user copies a key between them."""
     server = serve(token_response)
     for host in ("one", "other"):
         (tmp_path / host).mkdir()
@@ -274,8 +274,10 @@ def test_two_hosts_share_a_token_without_any_setting(
 
 
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.copy, copy.deepcopy])
-def test_a_copy_is_refused(redis_store: RedisStore, copied: Callable[[object], object]) -> None:
-    """The user would get Python's own error, about a lock, or a pickle with the password."""
+def test_store_cannot_be_copied(
+    redis_store: RedisStore, copied: Callable[[object], object]
+) -> None:
+    """The user would get Python's own error about a lock, or a pickle with the password."""
     message = "A RedisStore can't be pickled or copied: open a store in each process"
     with pytest.raises(TypeError, match=message):
         copied(redis_store)

@@ -40,7 +40,7 @@ RESPONSES = {
 
 
 def responding(response: bytes) -> Callable[[Any, socket.socket], None]:
-    """Return a server's behaviour: the same response to whatever comes."""
+    """Return a behaviour of a server: the same response to every command."""
 
     def behave(server: Any, connection: socket.socket) -> None:
         while data := connection.recv(65_536):
@@ -51,12 +51,12 @@ def responding(response: bytes) -> Callable[[Any, socket.socket], None]:
 
 
 def hanging_up(server: Any, connection: socket.socket) -> None:
-    """End each connection when something comes."""
+    """Close each connection at its first command."""
     server.received.append(connection.recv(65_536))
 
 
 def store_at(server: Any, now: Callable[[], float] = lambda: 1000.0) -> RedisStore:
-    """Return a store that waits a moment only, so that the tests do not take long."""
+    """Return a store with a short timeout, so that the tests are fast."""
     return RedisStore(f"redis://127.0.0.1:{server.port}?socket_timeout=0.1", now=now)
 
 
@@ -64,7 +64,7 @@ def store_at(server: Any, now: Callable[[], float] = lambda: 1000.0) -> RedisSto
 def test_resilient_store_continues_after_any_response(
     serve: Serve, caplog: pytest.LogCaptureFixture, response: bytes
 ) -> None:
-    """An unforeseen response would end the program, or show an entry in the log."""
+    """An unexpected response would end the program, or show an entry in the log."""
     store = store_at(serve(responding(response)))
     resilient = ResilientStore(store)
     assert resilient.read("a") is None
@@ -77,8 +77,8 @@ def test_resilient_store_continues_after_any_response(
     store.close()
 
 
-def test_an_error_quotes_neither_entry_nor_password(serve: Serve) -> None:
-    """What the server says may repeat the command, and would carry a token into a traceback."""
+def test_error_contains_neither_entry_nor_password(serve: Serve) -> None:
+    """The server's message may repeat the command, which would put a token into a traceback."""
     server = serve(responding(RESPONSES["quoting"]))
     store = RedisStore(f"redis://127.0.0.1:{server.port}")
     with pytest.raises(OSError, match="Redis failed with ResponseError") as caught:
@@ -94,7 +94,7 @@ def test_an_error_quotes_neither_entry_nor_password(serve: Serve) -> None:
 
 
 def test_failed_server_is_not_called_during_the_cooldown(serve: Serve) -> None:
-    """A server that hangs would hold up every operation of every token for a second."""
+    """A server that hangs would delay every operation of every token by a second."""
     now = 1000.0
     server = serve(hanging_up)
     store = store_at(server, lambda: now)
@@ -117,10 +117,10 @@ def test_failed_server_is_not_called_during_the_cooldown(serve: Serve) -> None:
     store.close()
 
 
-def test_a_server_that_hangs_is_waited_for_only_so_long(
+def test_wait_for_a_server_that_hangs_is_limited(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that accepts connections and says nothing would hold up a token forever."""
+    """A server that accepts connections and does not respond would block a token forever."""
     monkeypatch.setattr("keyturn.stores._redis.PATIENCE", 0.05)
     store = RedisStore(f"redis://127.0.0.1:{serve(responding(b'')).port}")
     reading = threading.Thread(target=ResilientStore(store).read, args=["a"], daemon=True)
@@ -130,8 +130,8 @@ def test_a_server_that_hangs_is_waited_for_only_so_long(
     store.close()
 
 
-def test_a_server_that_is_full_or_read_only_is_asked_again(serve: Serve) -> None:
-    """What can still be read would not be, since a write failed."""
+def test_server_that_is_full_or_read_only_is_called_again(serve: Serve) -> None:
+    """Entries could not be read after a write failed."""
     server = serve(responding(RESPONSES["full"]))
     store = store_at(server)
     for _ in range(2):
@@ -140,8 +140,8 @@ def test_a_server_that_is_full_or_read_only_is_asked_again(serve: Serve) -> None
     store.close()
 
 
-def test_a_lock_whose_response_was_lost_is_given_back(serve: Serve) -> None:
-    """A server that hiccups would keep a lock that no process knows to hold for a whole lease."""
+def test_lock_with_a_lost_response_is_released(serve: Serve) -> None:
+    """After a short hang, a lock without a holder would block callers for a whole lease."""
 
     def hiccup(server: Any, connection: socket.socket) -> None:
         while data := connection.recv(65_536):
@@ -157,7 +157,7 @@ def test_a_lock_whose_response_was_lost_is_given_back(serve: Serve) -> None:
     store = store_at(server)
     with pytest.raises(OSError, match="TimeoutError"), store.lock("a", 30):
         pass
-    assert store.read("a") is None  # it responds again
+    assert store.read("a") is None  # the server responds again
     taking, giving_back = [data for data in server.received if b"keyturn:lock:a" in data]
     holder = taking.split(b"\r\n")[10]
     assert len(holder) == 32
@@ -166,7 +166,7 @@ def test_a_lock_whose_response_was_lost_is_given_back(serve: Serve) -> None:
 
 
 def test_a_token_comes_without_the_server(caplog: pytest.LogCaptureFixture) -> None:
-    """A server that is down would take every program with it that shares tokens through it."""
+    """A failed server would stop every program that shares tokens through it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with (
@@ -185,14 +185,14 @@ def test_a_token_comes_without_the_server(caplog: pytest.LogCaptureFixture) -> N
 
 
 @pytest.mark.parametrize("trouble", ["authority", "host", "refused", "name"])
-def test_an_outage_is_reported_once_with_host_and_cause(
+def test_outage_is_reported_once_with_host_and_cause(
     serve: Serve,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     trouble: str,
     refused_port: int,
 ) -> None:
-    """The operator would not learn what to change, or have eleven lines for each token."""
+    """The operator would not see what to change, or would see eleven lines for each token."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

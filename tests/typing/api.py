@@ -1,4 +1,4 @@
-"""The public surface in use: read by the type checkers, never run."""
+"""The public API in use: read by type checkers, never run."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ assert_type(request.fingerprint, str)
 assert_type(keyturn.load_connection("norce-stage"), keyturn.Connection)
 
 
-# The settings as one value, and a provider as an object.
+# The settings as one object, and a provider as an object.
 row: dict[str, Any] = {"client_id": "id", "client_secret": "s3cret-for-tests"}
 assert_type(keyturn.connect("norce-storm", row, name="tenant-17"), keyturn.Connection)
 shop = OroSettings(url="https://shop.example", client_id="id", client_secret=keyturn.Secret("x"))
@@ -144,7 +144,7 @@ except errors.KeyturnError as error:
     assert_type(error.message, str)
 
 
-# A provider of one's own.
+# A custom provider.
 class AcmeSettings(keyturn.plugins.ConfidentialSettings):
     """The settings of a made-up provider."""
 
@@ -171,7 +171,7 @@ MixedSettings(
 
 
 class Acme(keyturn.plugins.Provider[AcmeSettings]):
-    """A made-up provider that overrides a method with the settings' own type."""
+    """A provider that overrides methods with the type of its own settings."""
 
     name = "acme"
     settings = AcmeSettings

@@ -1,4 +1,4 @@
-"""What the type checkers report of wrong settings and providers, line by line."""
+"""The reports of the type checkers about wrong settings and providers, line by line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WRONG = Path(__file__).parent / "must_fail" / "provider.py"
 
 
 def run(*command: str) -> str:
-    """Return what a type checker prints, with the developer's own caches."""
+    """Return the output of a type checker, with the developer's own caches."""
     environment = {name: text for name, text in os.environ.items() if not name.startswith("XDG_")}
     done = subprocess.run(
         [sys.executable, "-m", *command],
@@ -51,8 +51,8 @@ def pyright() -> set[int]:
 
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("checker", [mypy, pyright])
-def test_exactly_the_mistakes_are_reported(checker: Callable[[], set[int]]) -> None:
-    """An author would find a wrong setting or datum when a user does, or see false alarms."""
+def test_mistakes_are_reported_and_nothing_else(checker: Callable[[], set[int]]) -> None:
+    """An author would not see a wrong setting or datum, or would see false alarms."""
     lines = WRONG.read_text(encoding="utf-8").splitlines()
     marked = {number for number, line in enumerate(lines, 1) if "# error" in line}
 

@@ -1,4 +1,4 @@
-"""Stores with one defect each, by kind, and what the tests of a store say about it."""
+"""Stores with one defect each, by kind, and the messages of the store tests about them."""
 
 from __future__ import annotations
 

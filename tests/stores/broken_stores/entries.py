@@ -22,19 +22,19 @@ class WithoutDelete:
 
 
 class Changing(MemoryStore):
-    """Changes entries on their way in or out."""
+    """Changes entries when they are written or read."""
 
     def __init__(self, stored: Callable[[str], str], found: Callable[[str], Any] = str) -> None:
         super().__init__()
         self._stored, self._found = stored, found
 
     def read(self, key: str) -> str | None:
-        """Read what is left."""
+        """Read a changed entry."""
         entry = super().read(key)
         return None if entry is None else self._found(entry)
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Write what is left."""
+        """Write a changed entry."""
         super().write(key, self._stored(entry), expires_at)
 
 
@@ -66,12 +66,12 @@ class ChangingExpiry(MemoryStore):
         self._changed = changed
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Write until another time."""
+        """Write with another expiry."""
         super().write(key, entry, self._changed(expires_at))
 
 
 class InventsEntries(MemoryStore):
-    """Returns something for everything."""
+    """Returns something for every key."""
 
     def read(self, key: str) -> str | None:
         """Never return None."""
@@ -82,7 +82,7 @@ class RaisesWhereNothingIs(MemoryStore):
     """Raises for a missing entry."""
 
     def read(self, key: str) -> str | None:
-        """Read as a dictionary is read."""
+        """Read without a default for a missing key."""
         entry = super().read(key)
         if entry is None:
             raise KeyError(key)
@@ -100,37 +100,37 @@ class DeletesOnce(MemoryStore):
     """Raises for a missing entry."""
 
     def delete(self, key: str) -> None:
-        """Delete what is there."""
+        """Delete an entry that exists."""
         if super().read(key) is None:
             raise KeyError(key)
         super().delete(key)
 
 
 class IgnoresExpired(MemoryStore):
-    """Leaves what was there when the new entry has expired."""
+    """Leaves the old entry when the new one has already expired."""
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Keep an entry that hasn't expired."""
+        """Write an entry that has not expired."""
         if expires_at > time.time():
             super().write(key, entry, expires_at)
 
 
 class KeepsTheFirstExpiry(MemoryStore):
-    """Replaces an entry, but not when it expires."""
+    """Replaces an entry, but not its expiry."""
 
     def __init__(self) -> None:
         super().__init__()
         self._first: dict[str, float] = {}
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Keep an entry for as long as the one before, if that has not expired."""
+        """Write an entry with the expiry of the old one, if that has not expired."""
         first = self._first.get(key, 0.0)
         self._first[key] = first if time.time() < min(first, expires_at) else expires_at
         super().write(key, entry, self._first[key])
 
 
 class BoundToItsThread(MemoryStore):
-    """Is used by the thread alone that opened it, as SQLite wants it."""
+    """Can only be used by the thread that opened it, as SQLite requires."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ class BoundToItsThread(MemoryStore):
 
 
 def memory(store: Callable[..., Any], *arguments: Any) -> Callable[[Path], Any]:
-    """Return what opens a store in memory: all openings are one object, as in one process."""
+    """Return a function that opens a store in memory; all openings return one object."""
     opened: list[Any] = []
 
     def open_it(_: Path) -> Any:
@@ -155,14 +155,14 @@ def memory(store: Callable[..., Any], *arguments: Any) -> Callable[[Path], Any]:
 
 
 def limited(entry: str) -> str:
-    """Return an entry that is not too long."""
+    """Return an entry that is short enough."""
     if len(entry) > 65_535:
         raise ValueError("too long")
     return entry
 
 
 def numeric(key: str) -> str:
-    """Return a key as a column of numbers has it."""
+    """Return a key as a numeric column would store it."""
     try:
         return repr(float(key))
     except ValueError:

@@ -18,7 +18,7 @@ class UsualMode(FileStore):
     """Leaves the mode of its files to the umask."""
 
     def save(self, path: Path, content: str) -> None:
-        """Write a file as files are written."""
+        """Write a file with the default mode."""
         path.write_text(content)
 
 
@@ -26,16 +26,16 @@ class OpenForGroup(FileStore):
     """Lets the group read its files."""
 
     def save(self, path: Path, content: str) -> None:
-        """Write a file for the group."""
+        """Write a file that the group can read."""
         super().save(path, content)
         path.chmod(0o640)
 
 
 class ClosedLate(FileStore):
-    """Takes the rights of others away when the entry is in the file."""
+    """Restricts the mode only after the entry is in the file."""
 
     def save(self, path: Path, content: str) -> None:
-        """Write, then close."""
+        """Write, then restrict the mode."""
         path.write_text(content)
         path.chmod(0o600)
 
@@ -44,24 +44,24 @@ class OpenDirectory(FileStore):
     """Leaves the mode of its directory to the umask."""
 
     def make_directory(self) -> None:
-        """Make it as directories are made."""
+        """Create the directory with the default mode."""
         self.place.mkdir(exist_ok=True)
 
 
 class OpenDirectoryBelow(FileStore):
-    """Has a directory for each key, in its own."""
+    """Creates a directory with the default mode for each key, below its own."""
 
     def path(self, key: str) -> Path:
-        """Make a directory with the usual mode."""
+        """Create a directory with the default mode."""
         (self.place / key).mkdir(exist_ok=True)
         return self.place / key / "entry"
 
 
 class OpenDatabase(FileStore):
-    """Lets SQLite make its file."""
+    """Lets SQLite create its file."""
 
     def make_directory(self) -> None:
-        """Make a database beside the entries."""
+        """Create a database next to the entries."""
         super().make_directory()
         database = sqlite3.connect(self.place / "index.db")
         database.execute("CREATE TABLE IF NOT EXISTS keys (key)")
@@ -69,14 +69,14 @@ class OpenDatabase(FileStore):
 
 
 class OpenSocket(FileStore):
-    """Listens for others at a socket that all users may connect to."""
+    """Listens at a socket that all users may connect to."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self._socket = socket.socket(socket.AF_UNIX)
         path = self.place / "s"
         path.unlink(missing_ok=True)
-        # A socket's path is short.
+        # The path of a socket must be short.
         with contextlib.chdir(self.place):
             self._socket.bind("s")
 
@@ -86,7 +86,7 @@ class OpenSocket(FileStore):
 
 
 class AbstractSocket(FileStore):
-    """Listens at a name that has no mode."""
+    """Listens at an abstract socket, which has no mode."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -102,16 +102,16 @@ class ChangesTheUmask(FileStore):
     """Makes all files of the application private, not only its own."""
 
     def make_directory(self) -> None:
-        """Set the umask for good."""
+        """Set the umask permanently."""
         os.umask(0o077)
         super().make_directory()
 
 
 class ChangesTheUmaskForAMoment(FileStore):
-    """Makes the files of other threads private while it writes."""
+    """Changes the umask, and so the files of other threads, while it writes."""
 
     def save(self, path: Path, content: str) -> None:
-        """Set the umask, and set it back."""
+        """Set the umask, and restore it."""
         old = os.umask(0o077)
         try:
             path.write_text(content)
@@ -120,31 +120,31 @@ class ChangesTheUmaskForAMoment(FileStore):
 
 
 class ChangesTheDirectory(FileStore):
-    """Lets other threads open files of its own directory."""
+    """Changes the working directory, in which other threads open files."""
 
     def save(self, path: Path, content: str) -> None:
-        """Write there."""
+        """Write in another working directory."""
         with contextlib.chdir(self.place):
             super().save(path, content)
 
 
 class Inherited(FileStore):
-    """Gives its locks to the commands of the application."""
+    """Lets the commands of the application inherit its locks."""
 
     def lock_file(self, key: str) -> int:
-        """Open a file that they inherit."""
+        """Open a file that child processes inherit."""
         descriptor = super().lock_file(key)
         os.set_inheritable(descriptor, True)  # noqa: FBT003 - the only way
         return descriptor
 
 
 class OpenPort(FileStore):
-    """Listens for others on all networks."""
+    """Listens on all networks."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self._socket = socket.socket()
-        self._socket.bind(("0.0.0.0", 0))  # noqa: S104 - this is the defect
+        self._socket.bind(("0.0.0.0", 0))  # noqa: S104 - the defect
 
     def close(self) -> None:
         """Close the socket."""
@@ -152,7 +152,7 @@ class OpenPort(FileStore):
 
 
 class Harmless(FileStore):
-    """Listens on loopback, and writes to what is no file."""
+    """Listens on loopback, and writes to a device."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -160,7 +160,7 @@ class Harmless(FileStore):
         self._socket.bind(("127.0.0.1", 0))
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Write to a device as well."""
+        """Write to a device, too."""
         super().write(key, entry, expires_at)
         with Path(os.devnull).open("w") as device:
             device.write(entry)
@@ -171,7 +171,7 @@ class Harmless(FileStore):
 
 
 class NamedByEntries(FileStore):
-    """Names a draft by what is in it."""
+    """Names a temporary file after its content."""
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
         """Write a file of that name."""
@@ -180,7 +180,7 @@ class NamedByEntries(FileStore):
 
 
 class ByCommand(FileStore):
-    """Gives entries to a command as arguments, which all users see."""
+    """Passes entries to a command as arguments, which all users can see."""
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
         """Run a command."""

@@ -1,4 +1,4 @@
-"""A correct store in files, which the broken ones change in one place; and a broken one's row."""
+"""A correct store in files, of which the broken ones change one part; and a broken one's row."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Broken(NamedTuple):
     """A store with one defect.
 
     Args:
-        opened: Opens it, in a directory.
+        opened: Opens it in a directory.
         test: The test that reports it, without `test_`.
-        message: What that test says.
+        message: The message of that test.
         takes_over: As in `StoreConformance`.
         shared: As in `StoreConformance`.
     """
@@ -34,7 +34,7 @@ class Broken(NamedTuple):
 
 
 class FileStore:
-    """Entries in a file each, which no other user can open, and locks of the kernel."""
+    """Stores each entry in a private file, and locks by the kernel."""
 
     def __init__(self, directory: Path) -> None:
         self.place = directory / "store"
@@ -50,7 +50,7 @@ class FileStore:
         return found["entry"] if time.time() < found["expires_at"] else None
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Replace the file in one step."""
+        """Replace the file atomically."""
         draft = self.draft(key)
         self.save(draft, json.dumps({"entry": entry, "expires_at": expires_at}))
         draft.replace(self.path(key))
@@ -74,11 +74,11 @@ class FileStore:
         self.place.mkdir(mode=0o700, exist_ok=True)
 
     def path(self, key: str) -> Path:
-        """Return where the entry is."""
+        """Return the path of the entry."""
         return self.place / f"{key}.entry"
 
     def draft(self, key: str) -> Path:
-        """Return where an entry is until it is complete."""
+        """Return the path of an entry until it is complete."""
         return self.place / f"{secrets.token_hex(8)}.draft"
 
     def save(self, path: Path, content: str) -> None:
@@ -101,7 +101,7 @@ class FileStore:
 
 
 def wait_for(condition: Callable[[], bool], lease: float) -> None:
-    """Wait for a condition for as long as a lease."""
+    """Wait for a condition until the end of a lease."""
     deadline = time.monotonic() + lease
     while not condition():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Stores that lose entries, keep deleted ones, or stop for good where a file is damaged."""
+"""Stores that lose entries, keep deleted ones, or stop working when a file is damaged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class OneFile(FileStore):
-    """Has all entries in one file, which two may change at once."""
+    """Stores all entries in one file, which two writers may change at once."""
 
     def all(self) -> Any:
         """Read the file."""
@@ -43,12 +43,12 @@ class OneFile(FileStore):
         self.replace({**self.all(), key: (entry, expires_at)})
 
     def delete(self, key: str) -> None:
-        """Leave one entry out."""
+        """Write all entries but one."""
         self.replace({name: each for name, each in self.all().items() if name != key})
 
 
 class LockedWrites(OneFile):
-    """Excludes those who write, but not those who delete."""
+    """Locks writes, but not deletions."""
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
         """Change one entry under a lock."""
@@ -60,16 +60,16 @@ class SoftDelete(FileStore):
     """Renames the file of a deleted entry."""
 
     def delete(self, key: str) -> None:
-        """Keep the file for later."""
+        """Keep the file under another name."""
         with contextlib.suppress(FileNotFoundError):
             self.path(key).replace(self.place / f"{key}.deleted")
 
 
 class Database(FileStore):
-    """Has entries in rows."""
+    """Stores entries in rows of a database."""
 
     def make_directory(self) -> None:
-        """Make the database."""
+        """Create the database."""
         super().make_directory()
         os.close(os.open(self.place / "db", os.O_CREAT, 0o600))
         self.run("CREATE TABLE IF NOT EXISTS entries (key PRIMARY KEY, entry, expires_at)")
@@ -93,7 +93,7 @@ class Database(FileStore):
         self.run("REPLACE INTO entries VALUES (?, ?, ?)", key, entry, expires_at)
 
     def delete(self, key: str) -> None:
-        """Delete a row, and let the file have old pages."""
+        """Delete a row, but leave its pages in the file."""
         self.run("DELETE FROM entries WHERE key = ?", key)
 
 
@@ -106,7 +106,7 @@ class SoftDeletedRows(Database):
 
 
 class Pickled(FileStore):
-    """Reads entries by code."""
+    """Reads entries by unpickling them."""
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
         """Pickle an entry."""
@@ -114,7 +114,7 @@ class Pickled(FileStore):
         self.path(key).write_bytes(pickle.dumps((entry, expires_at)))
 
     def read(self, key: str) -> str | None:
-        """Return what the pickle makes."""
+        """Return the unpickled object."""
         try:
             entry, expires_at = pickle.loads(self.path(key).read_bytes())  # noqa: S301 - the defect
         except (FileNotFoundError, pickle.PickleError, EOFError, ValueError, TypeError):
@@ -123,7 +123,7 @@ class Pickled(FileStore):
 
 
 class RaisesForDamage(FileStore):
-    """Has an error of its own for what it can't read."""
+    """Raises an error of its own for an entry that it can't read."""
 
     def read(self, key: str) -> str | None:
         """Raise an error that keyturn takes for an outage."""
@@ -134,13 +134,13 @@ class RaisesForDamage(FileStore):
 
 
 class Sharded(FileStore):
-    """Has few locks of threads for all keys."""
+    """Has few thread locks for all keys."""
 
     guards = (threading.Lock(), threading.Lock())
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Take one of them first."""
+        """Take one of the thread locks first."""
         guard = self.guards[sum(key.encode()) % 2]
         if not guard.acquire(timeout=min(lease, 0.1)):
             raise TimeoutError

@@ -1,4 +1,4 @@
-"""Stores whose locks exclude too few, too many, or for too long."""
+"""Stores whose locks exclude too few or too many holders, or last too long."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class FailingLocks(MemoryStore):
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Give no caller the lock."""
+        """Raise for every caller."""
         raise TimeoutError
         yield
 
 
 class GivesUpAtOnce(MemoryStore):
-    """Does not wait."""
+    """Does not wait for a lock."""
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Give a lock to the first only, which may hold it for its whole lease."""
+        """Give a lock only to the first caller, for its whole lease."""
         lock = self.__dict__.setdefault(f"lock {key}", threading.Lock())
         if not lock.acquire(blocking=False):
             raise TimeoutError
@@ -50,7 +50,7 @@ class GivesUpAtOnce(MemoryStore):
 
 
 class PlainLocks(MemoryStore):
-    """Locks by one of Python's own locks, which knows no lease.
+    """Locks by one of Python's own locks, which has no lease.
 
     Args:
         keys: Whether each key has its own lock.
@@ -65,7 +65,7 @@ class PlainLocks(MemoryStore):
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Hold a lock that its holder alone gives back."""
+        """Hold a lock that only its holder releases."""
         lock = self._plain.setdefault(key if self._keys else "", self._make())
         if not lock.acquire(timeout=min(lease, 0.1)):
             raise TimeoutError
@@ -81,7 +81,7 @@ def one_lock_for_all() -> PlainLocks:
 
 
 class StaysLocked(MemoryStore):
-    """Frees a lock only after a block that went well."""
+    """Releases a lock only after a block that did not raise."""
 
     def __init__(self, kept: type[BaseException]) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ class StaysLocked(MemoryStore):
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Forget to free the lock when the block raises an error of a kind."""
+        """Keep the lock when the block raises an error of a kind."""
         held = super().lock(key, lease)
         held.__enter__()
         self.__dict__.setdefault("held", []).append(held)
@@ -103,7 +103,7 @@ class StaysLocked(MemoryStore):
 
 
 class HidesErrors(MemoryStore):
-    """Hides what a block raises."""
+    """Hides the exceptions of a block."""
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
@@ -113,34 +113,34 @@ class HidesErrors(MemoryStore):
 
 
 class ReentrantLocks(PlainLocks):
-    """Gives the lock of a hanging holder to the same thread alone."""
+    """Gives the lock of a hanging holder to the same thread only."""
 
     _make = staticmethod(threading.RLock)
 
 
 class TakesEarly(MemoryStore):
-    """Takes a lock when the context manager is made."""
+    """Takes a lock when the context manager is created, not when it is entered."""
 
     def lock(self, key: str, lease: float) -> Any:
-        """Return what is entered."""
+        """Take the lock, and return a context manager."""
         held = super().lock(key, lease)
         held.__enter__()
         return contextlib.closing(Closing(held))
 
 
 class Closing:
-    """Frees a lock when it is closed."""
+    """Releases a lock when the store is closed."""
 
     def __init__(self, held: Any) -> None:
         self._held = held
 
     def close(self) -> None:
-        """Free the lock."""
+        """Release the lock."""
         self._held.__exit__(None, None, None)
 
 
 class Leases(MemoryStore):
-    """Notes until when a lock is held, but not by whom.
+    """Records until when a lock is held, but not by whom.
 
     Args:
         of_the_waiter: Whether a waiter's own lease, not the holder's, decides.
@@ -177,7 +177,7 @@ def leases_of_waiters() -> Leases:
 
 
 class WaitsForEver(MemoryStore):
-    """Knows no end of a wait."""
+    """Waits for a lock forever."""
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
@@ -187,11 +187,11 @@ class WaitsForEver(MemoryStore):
 
 
 class WaitsLate(MemoryStore):
-    """Waits for as long as it likes."""
+    """Waits longer than the lease."""
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Wait for its own time."""
+        """Wait for a time of its own."""
         with super().lock(key, max(lease, 0.3)):
             yield
 
@@ -201,7 +201,7 @@ class OtherError(MemoryStore):
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Report a wait by an error of a library."""
+        """Report the end of a wait by a library's error."""
         with contextlib.ExitStack() as held:
             try:
                 held.enter_context(super().lock(key, lease))
@@ -214,7 +214,7 @@ class EntriesAreLocks(MemoryStore):
     """Keeps locks as entries.
 
     Args:
-        end: What follows the key in the name of its lock.
+        end: The suffix of a key in the name of its lock.
     """
 
     def __init__(self, end: str) -> None:
@@ -224,7 +224,7 @@ class EntriesAreLocks(MemoryStore):
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Hold a lock by an entry of the same name space."""
+        """Hold a lock by an entry in the same namespace."""
         name = key + self._end
 
         def is_taken() -> bool:

@@ -1,4 +1,4 @@
-"""Stores that work in one process, or for one writer, or until a process is killed."""
+"""Stores that work in one process only, for one writer only, or until a process is killed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class InMemory(MemoryStore):
-    """Says that processes share it."""
+    """Claims that processes share it."""
 
 
 class ExcludesThreads(FileStore):
@@ -34,10 +34,10 @@ class ExcludesThreads(FileStore):
 
 
 class ExcludesProcesses(FileStore):
-    """Excludes processes alone, by locks that belong to a process."""
+    """Excludes other processes only, by locks that belong to a process."""
 
     def is_taken(self, descriptor: int) -> bool:
-        """Take a lock that this process may take twice."""
+        """Take a lock that this process may take again."""
         with contextlib.suppress(BlockingIOError):
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
@@ -45,7 +45,7 @@ class ExcludesProcesses(FileStore):
 
 
 class SharesDescriptors(FileStore):
-    """Opens the file of its locks once: a child shares its parent's locks."""
+    """Opens the file of its locks once, so that a child shares its parent's locks."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
@@ -54,7 +54,7 @@ class SharesDescriptors(FileStore):
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Lock threads, then the open file."""
+        """Lock threads, then the file."""
         with self._threads.lock(key, lease):
             descriptor = self._descriptors.setdefault(key, self.lock_file(key))
             wait_for(lambda: self.is_taken(descriptor), lease)
@@ -65,11 +65,11 @@ class SharesDescriptors(FileStore):
 
 
 class StaysLockedByTheDead(FileStore):
-    """Takes a lock by making a file, which a dead process leaves."""
+    """Takes a lock by creating a file, which a killed process leaves."""
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Make a file."""
+        """Create a file."""
         path = self.place / f"{key}.lock"
 
         def is_taken() -> bool:
@@ -86,56 +86,56 @@ class StaysLockedByTheDead(FileStore):
 
 
 class OneProcess(FileStore):
-    """Works in the process alone that opened it."""
+    """Works only in the process that opened it."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self._process = os.getpid()
 
     def read(self, key: str) -> str | None:
-        """Refuse to work elsewhere."""
+        """Raise in another process."""
         if os.getpid() != self._process:
             raise OSError("made-up")
         return super().read(key)
 
 
 class Remembers(FileStore):
-    """Remembers what it has read and written."""
+    """Caches the entries that it has read and written."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self._known: dict[str, str] = {}
 
     def read(self, key: str) -> str | None:
-        """Read what this process knows, or the file."""
+        """Read from this process's cache, or from the file."""
         if self._known.get(key) is None:
             self._known[key] = super().read(key)
         return self._known[key]
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Write and remember."""
+        """Write the entry, and cache it."""
         super().write(key, entry, expires_at)
         self._known[key] = entry
 
     def delete(self, key: str) -> None:
-        """Delete and forget."""
+        """Delete the entry, and its copy in the cache."""
         super().delete(key)
         self._known.pop(key, None)
 
 
 class DeletesForItself(FileStore):
-    """Deletes an entry in its own view alone."""
+    """Deletes an entry only for itself."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
         self._deleted: set[str] = set()
 
     def read(self, key: str) -> str | None:
-        """Read what was not deleted here."""
+        """Read an entry unless it was deleted here."""
         return None if key in self._deleted else super().read(key)
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Write again what was deleted."""
+        """Write an entry that was deleted here."""
         self._deleted.discard(key)
         super().write(key, entry, expires_at)
 
@@ -145,26 +145,26 @@ class DeletesForItself(FileStore):
 
 
 class ClearsWhenOpened(FileStore):
-    """Empties its place whenever it is opened."""
+    """Deletes all entries when it is opened."""
 
     def make_directory(self) -> None:
-        """Begin anew."""
+        """Delete all entries."""
         shutil.rmtree(self.place, ignore_errors=True)
         super().make_directory()
 
 
 class FreesLocksWhenOpened(FileStore):
-    """Removes the files of locks whenever it is opened, as if they were stale."""
+    """Removes all lock files when it is opened, as if they were stale."""
 
     def make_directory(self) -> None:
-        """Remove what a dead process may have left."""
+        """Remove lock files, as if a killed process had left them."""
         super().make_directory()
         for path in self.place.glob("*.lock"):
             path.unlink()
 
 
 class ClearsWhenClosed(FileStore):
-    """Empties its place whenever it is closed."""
+    """Deletes all entries when it is closed."""
 
     def close(self) -> None:
         """Remove all entries."""
@@ -173,7 +173,7 @@ class ClearsWhenClosed(FileStore):
 
 
 class FreesLocksWhenClosed(FileStore):
-    """Removes the files of locks whenever it is closed."""
+    """Removes all lock files when it is closed."""
 
     def close(self) -> None:
         """Remove the files of locks."""
@@ -190,34 +190,34 @@ class ClosesOnce(FileStore):
 
 
 class InPlace(FileStore):
-    """Writes over the old entry."""
+    """Overwrites the old entry in place."""
 
     def draft(self, key: str) -> Path:
-        """Return the entry itself."""
+        """Return the path of the entry itself."""
         return self.path(key)
 
 
 class OneDraft(FileStore):
-    """Has one draft for all writers."""
+    """Has one temporary file for all writers."""
 
     def draft(self, key: str) -> Path:
-        """Return the same for all."""
+        """Return the same path for all."""
         return self.place / f"{key}.draft"
 
 
 class DraftOfAProcess(FileStore):
-    """Has one draft for all threads of a process."""
+    """Has one temporary file for all threads of a process."""
 
     def draft(self, key: str) -> Path:
-        """Return the same for all threads."""
+        """Return the same path for all threads."""
         return self.place / f"{key}-{os.getpid()}.draft"
 
 
 class BlockedByADraft(FileStore):
-    """Waits for the writer of a draft, even if it is dead."""
+    """Waits for the writer of a temporary file, even if it was killed."""
 
     def draft(self, key: str) -> Path:
-        """Return the same for all, once it is free."""
+        """Return the same path for all, once it is free."""
         path = self.place / f"{key}.draft"
         wait_for(lambda: not path.exists(), 0.3)
         return path
@@ -227,13 +227,13 @@ class DeletesFirst(FileStore):
     """Removes the old entry, then writes the new one."""
 
     def draft(self, key: str) -> Path:
-        """Make room."""
+        """Delete the old entry."""
         self.path(key).unlink(missing_ok=True)
         return super().draft(key)
 
 
 class LeavesFilesOpen(FileStore):
-    """Closes the file of a lock that came, but not of one that didn't."""
+    """Closes the file of a lock that was taken, but not of one that was not."""
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
@@ -247,10 +247,10 @@ class LeavesFilesOpen(FileStore):
 
 
 class LeavesThreads(FileStore):
-    """Starts a thread for each entry, which waits until the entry expires."""
+    """Starts a thread for each entry, which runs until the entry expires."""
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Write, and wait."""
+        """Write the entry, and start a thread."""
         super().write(key, entry, expires_at)
         threading.Thread(target=time.sleep, args=[5], daemon=True).start()
 

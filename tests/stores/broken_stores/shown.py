@@ -21,14 +21,14 @@ _logger = logging.getLogger("acme.store")
 
 
 class Talkative(MemoryStore):
-    """Shows what it keeps, in some way."""
+    """Shows its entries in some way."""
 
     def __init__(self, show: Callable[[str], object]) -> None:
         super().__init__()
         self._show = show
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Keep an entry, and say so."""
+        """Write an entry, and show it."""
         self._show(entry)
         super().write(key, entry, expires_at)
 
@@ -41,26 +41,26 @@ class KeepsTheLast(MemoryStore):
         self.last: list[tuple[str, bytes]] = []
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Keep an entry twice."""
+        """Write an entry, and keep it in an attribute."""
         self.last = [(key, entry.encode())]
         super().write(key, entry, expires_at)
 
 
 class KeepsAll(MemoryStore):
-    """Has all entries ever written, in an object of its own."""
+    """Has all entries ever written in an object of its own."""
 
     def __init__(self) -> None:
         super().__init__()
         self.history = History()
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Keep an entry twice."""
+        """Write an entry, and keep it in the history."""
         self.history.entries.append(entry)
         super().write(key, entry, expires_at)
 
 
 class History:
-    """What was written."""
+    """All entries that were written."""
 
     def __init__(self) -> None:
         self.entries: list[str] = []
@@ -70,7 +70,7 @@ class ShowsWhatFails(MemoryStore):
     """Shows an entry in an error."""
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Keep an entry, or say which one could not be kept."""
+        """Write an entry, or raise an error that contains it."""
         try:
             super().write(key, entry, expires_at)
         except TypeError:
@@ -82,7 +82,7 @@ class ShowsTheLockedEntry(MemoryStore):
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Report too much."""
+        """Log the entry."""
         with contextlib.ExitStack() as held:
             try:
                 held.enter_context(super().lock(key, lease))
@@ -92,14 +92,14 @@ class ShowsTheLockedEntry(MemoryStore):
 
 
 class ShowsItself(MemoryStore):
-    """Has a representation like that of a dataclass."""
+    """Has a representation with all fields, like a dataclass."""
 
     def __repr__(self) -> str:
         return f"{vars(self)}"
 
 
 class Located(MemoryStore):
-    """Says where it is, with its password."""
+    """Shows its URL, with the password."""
 
     location = "acme://user:s3cret@db.example/tokens"
 

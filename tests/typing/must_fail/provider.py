@@ -1,6 +1,6 @@
-"""Mistakes that both type checkers report: each line with a marker, and no other line.
+"""Mistakes that both type checkers must report: each marked line, and no other line.
 
-`test_typing.py` compares.
+`test_typing.py` compares their reports with the markers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ secret = keyturn.Secret("made-up")
 
 
 class AcmeSettings(keyturn.plugins.ConfidentialSettings):
-    """Settings with a field of each declaration, rightly and wrongly declared."""
+    """Settings with a field of each declaration, correctly and incorrectly declared."""
 
     tenant: str = keyturn.plugins.label("Tenant")
     number: int = keyturn.plugins.setting("Number", default=2)
@@ -32,7 +32,7 @@ class AcmeSettings(keyturn.plugins.ConfidentialSettings):
 
 
 class ShopSettings(keyturn.plugins.ClientSettings):
-    """Settings that are rightly declared."""
+    """Correctly declared settings."""
 
     tenant: str = keyturn.plugins.label("Tenant")
     number: int = keyturn.plugins.setting("Number", default=2)
@@ -54,7 +54,7 @@ ShopSettings(client_id="cid", tenant="blue", number="2")  # error
 ShopSettings(client_id="cid", tenant="blue", client_secret="text")  # error
 ShopSettings("cid", "blue")  # error
 shop.tenant = "red"  # error
-shop.tenat  # error  # noqa: B018 - it is read to be reported
+shop.tenat  # error  # noqa: B018 - the checkers must report it
 
 MixedSettings(client_id="cid", tenant="blue", private_key=secret, region="eu")
 MixedSettings(client_id="cid", tenant="blue", region="eu")  # error
@@ -68,7 +68,7 @@ CommerceSettings(client="acme", client_id="cid", client_secret=secret)  # error
 
 
 class Acme(keyturn.plugins.Provider[ShopSettings]):
-    """A provider whose data are rightly and wrongly typed."""
+    """A provider with correctly and incorrectly typed data."""
 
     name = "acme"
     settings = ShopSettings
