@@ -137,7 +137,7 @@ class Users(HttpStream):
 
 # The cache that the CDK creates.
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_stream_in_python_heals_and_its_cache_has_no_token(
+def test_stream_in_python_renews_its_token_and_its_cache_has_none(
     api: Site, connect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sync would end with a 401, or leave tokens in a file."""

@@ -163,7 +163,7 @@ def pages(url: str) -> dict[str, str]:
 
 
 @pytest.mark.timeout(800)
-def test_a_run_with_parallel_tasks_heals_and_keeps_its_secrets(
+def test_a_run_with_parallel_tasks_renews_its_token_and_shows_no_secret(
     emulator: Emulator, triggerer: str
 ) -> None:
     """A task would fail after a revocation, or Airflow would store or show a credential."""

@@ -81,7 +81,7 @@ def resource(**changed: Any) -> KeyturnResource:
 
 
 @pytest.mark.timeout(300)
-def test_a_run_with_parallel_steps_heals_and_keeps_its_secrets(
+def test_a_run_with_parallel_steps_renews_its_token_and_shows_no_secret(
     emulator: Emulator,
     home: tuple[Path, dict[str, str]],
     start: Callable[..., None],

@@ -47,10 +47,10 @@ def assert_finds(secrets: Iterable[str], directory: Path) -> None:
     """Assert that `leaks` finds each secret in a file; otherwise an empty result means nothing."""
     for number, secret in enumerate(secrets):
         for kind, form in enumerate(sorted(_forms(secret))):
-            planted = directory / f"planted-{number}-{kind}"
-            planted.write_bytes(b"before " + form + b" after")
-            assert leaks([secret], directory) == [str(planted)]
-            planted.unlink()
+            written = directory / f"written-{number}-{kind}"
+            written.write_bytes(b"before " + form + b" after")
+            assert leaks([secret], directory) == [str(written)]
+            written.unlink()
     assert leaks(secrets, directory) == []
 
 

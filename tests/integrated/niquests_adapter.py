@@ -179,7 +179,7 @@ def walker(request: pytest.FixtureRequest) -> Iterator[walkers.Walker]:
 
 # niquests leaves the connection open when a hook raises an error.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_the_adapter_for_requests_refuses_niquests(connect: Any, api: Any) -> None:
+def test_the_adapter_for_requests_rejects_niquests(connect: Any, api: Any) -> None:
     """The adapter would work until the first 401, and then raise an AttributeError."""
     auth = keyturn.integrations.requests.KeyturnAuth(connect())
     with niquests.Session() as session, pytest.raises(keyturn.errors.ConfigurationError) as caught:
@@ -197,7 +197,7 @@ def test_the_adapter_for_requests_refuses_niquests(connect: Any, api: Any) -> No
     gc.collect()
 
 
-def test_niquests_multiplexed_heals_and_leaks_nothing(
+def test_niquests_multiplexed_renews_the_token_and_leaks_nothing(
     connect: Any, api: Any, elsewhere: Any
 ) -> None:
     """The caller would get the 401 as a lazy response, or its redirect would carry the token."""
@@ -251,7 +251,7 @@ def test_a_file_of_asyncio_is_sent_again_from_where_it_began(
     assert api.api_requests[-1].body == b"body"
 
 
-def test_another_library_is_refused(connect: Any, api: Any) -> None:
+def test_another_library_is_rejected(connect: Any, api: Any) -> None:
     """A session of requests would pass its first 401 to code that can't read it."""
     auth = keyturn.integrations.niquests.KeyturnAuth(connect())
     with (

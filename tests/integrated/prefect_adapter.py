@@ -99,7 +99,7 @@ def all_pages(url: str, log: str) -> str:
 
 
 @pytest.mark.timeout(400)
-def test_a_run_with_parallel_tasks_heals_and_keeps_its_secrets(
+def test_a_run_with_parallel_tasks_renews_its_token_and_shows_no_secret(
     emulator: Emulator,
     server: str,
     monkeypatch: pytest.MonkeyPatch,

@@ -328,7 +328,7 @@ def test_mistakes_stop_the_crawl(settings: dict[str, Any], problem: str) -> None
     assert problem in str(caught.value)
 
 
-def test_other_reactors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_reactors_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each request would fail with an error of asyncio."""
     monkeypatch.setattr("keyturn.integrations.scrapy.is_asyncio_available", lambda: False)
     with pytest.raises(keyturn.errors.ConfigurationError, match="needs asyncio"):

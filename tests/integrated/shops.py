@@ -92,13 +92,13 @@ class Shop:
         return done.stdout
 
     def leaks(self, *outputs: str) -> list[str]:
-        """Return where secret or tokens show: in the working directory, and in outputs.
+        """Return the places of secrets and tokens in the working directory and in outputs.
 
-        A search that could not find one that is planted there fails.
+        It also checks that the search finds a secret that is added to the output.
         """
         secrets = secrets_of(self.emulator)
-        planted = leaks(secrets[:1], f"{outputs}{secrets[0]}")
-        assert planted == ["output"]
+        added = leaks(secrets[:1], f"{outputs}{secrets[0]}")
+        assert added == ["output"]
         found = leaks(secrets, self.directory, *outputs)
         if not found:
             assert_finds(secrets, self.directory)

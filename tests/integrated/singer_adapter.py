@@ -68,7 +68,7 @@ def read(stream: Any) -> list[Any]:
     return list(stream.get_records(None))
 
 
-def test_streams_of_a_tap_share_tokens_and_heal(api: Site) -> None:
+def test_streams_of_a_tap_share_and_renew_tokens(api: Site) -> None:
     """Each stream would request its own tokens, or end with a 401."""
     streams = tap(api, TapAuthenticator("orocommerce")).streams
     assert read(streams["users"]) == read(streams["products"]) == [{"line": "fine: "}]

@@ -171,7 +171,7 @@ def test_token_in_the_query(
     with described(site, **data) as connection:
         client = client_class(connection)
         with caplog.at_level(logging.DEBUG):
-            logging.getLogger("planted").debug("/x?key=%s", TOKEN)
+            logging.getLogger("client").debug("/x?key=%s", TOKEN)
             assert CANARY in caplog.text  # the log does capture tokens
             caplog.clear()
             client.send("GET", f"{site.url}/x?a=b%20c&key=old")

@@ -124,11 +124,11 @@ def bare(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
 
 
 @pytest.fixture(scope="session")
-def crowded(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
+def with_plugins(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
     """Create an environment with keyturn, a correct plugin and several broken ones."""
     wheels = tmp_path_factory.mktemp("wheels")
     return create_environment(
-        tmp_path_factory.mktemp("crowded"),
+        tmp_path_factory.mktemp("with_plugins"),
         [
             wheel,
             *build_wheels(wheels, THIRD_PARTY),

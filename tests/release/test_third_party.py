@@ -63,10 +63,10 @@ else:
 """)
 
 
-def test_third_party_provider_gives_a_token(crowded: Environment) -> None:
+def test_third_party_provider_gives_a_token(with_plugins: Environment) -> None:
     """A plugin installed with pip would not work like a built-in provider."""
     with token_endpoint() as (url, received):
-        token = crowded.python(f"""
+        token = with_plugins.python(f"""
 import keyturn
 settings = {{"tenant": "anvil", "client_id": "id", "client_secret": "s3cret-for-tests"}}
 with keyturn.connect("acme", token_url={url!r}, **settings) as connection:
@@ -83,15 +83,17 @@ with keyturn.connect("acme", token_url={url!r}, **settings) as connection:
     assert received == [expected]
 
 
-def test_listing_imports_no_plugin(crowded: Environment) -> None:
+def test_listing_imports_no_plugin(with_plugins: Environment) -> None:
     """One broken plugin would hide the others, or run when providers are listed."""
-    listing = crowded.python("""
+    listing = with_plugins.python("""
 import json, sys, keyturn
 print(json.dumps([(info.name, info.distribution, info.version) for info in keyturn.providers()]))
 imported = [name for name in sys.modules if name.startswith("keyturn_")]
 assert not imported, imported
 """)
-    version = crowded.python("import importlib.metadata as m; print(m.version('keyturn'))").strip()
+    version = with_plugins.python(
+        "import importlib.metadata as m; print(m.version('keyturn'))"
+    ).strip()
 
     assert json.loads(listing) == [
         ["acme", "keyturn-acme", "1.2.3"],
@@ -106,31 +108,31 @@ assert not imported, imported
     ]
 
 
-def test_two_distributions_of_one_name_are_named(crowded: Environment) -> None:
+def test_two_distributions_of_one_name_are_named(with_plugins: Environment) -> None:
     """The distribution that is found first would get the secrets."""
-    message = error_message(crowded, "ProviderConflict", "twice")
+    message = error_message(with_plugins, "ProviderConflict", "twice")
 
     assert "keyturn-left" in message
     assert "keyturn-right" in message
 
 
-def test_builtin_name_is_protected(crowded: Environment) -> None:
+def test_builtin_name_is_protected(with_plugins: Environment) -> None:
     """A distribution with a built-in provider's name would get that provider's secrets."""
-    module = crowded.python(
+    module = with_plugins.python(
         "import keyturn; print(type(keyturn.provider('orocommerce')).__module__)"
     )
 
     assert module == "keyturn_orocommerce\n"
 
 
-def test_broken_plugin_fails_when_it_is_chosen(crowded: Environment) -> None:
+def test_broken_plugin_fails_when_it_is_chosen(with_plugins: Environment) -> None:
     """An ImportError would not name the distribution that fails."""
-    assert "keyturn-broken" in error_message(crowded, "ProviderLoadError", "broken")
+    assert "keyturn-broken" in error_message(with_plugins, "ProviderLoadError", "broken")
 
 
-def test_third_party_provider_is_disabled_on_request(crowded: Environment) -> None:
+def test_third_party_provider_is_disabled_on_request(with_plugins: Environment) -> None:
     """An operator could disable a harmful plugin only by uninstalling it."""
-    message = error_message(crowded, "ProviderLoadError", "acme", plugins="-acme")
+    message = error_message(with_plugins, "ProviderLoadError", "acme", plugins="-acme")
 
     assert "keyturn-acme" in message
     assert "KEYTURN_PLUGINS" in message

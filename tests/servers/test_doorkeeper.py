@@ -108,7 +108,7 @@ def test_the_second_connection_is_served_from_the_store(
     assert doorkeeper.token_requests() == before + 1
 
 
-def test_a_crowd_of_threads_makes_one_token_request(doorkeeper: Doorkeeper) -> None:
+def test_many_threads_make_one_token_request(doorkeeper: Doorkeeper) -> None:
     """Each of the threads that find no token would request one."""
     before = doorkeeper.token_requests()
     with integration(doorkeeper) as connection, ThreadPoolExecutor(16) as threads:

@@ -42,7 +42,7 @@ def names(directory: Path | str) -> list[str]:
     return sorted(path.name for path in Path(directory).iterdir())
 
 
-def planted(directory: Path, *statements: tuple[str, tuple[object, ...]]) -> None:
+def execute(directory: Path, *statements: tuple[str, tuple[object, ...]]) -> None:
     """Run SQL in the database of a store, outside the store."""
     with closing(sqlite3.connect(directory / "cache.db")) as database, database:
         for statement, parameters in statements:
@@ -242,11 +242,11 @@ def test_malicious_rows_are_misses(
     disk.close()
     mode, value, filename = row
     columns = (mode, bomb if value == b"bomb" else value, filename)
-    planted(directory, ("UPDATE Cache SET mode = ?, value = ?, filename = ?", columns))
+    execute(directory, ("UPDATE Cache SET mode = ?, value = ?, filename = ?", columns))
     assert disk.read("a") is None
     disk.write("a", "fresh", 2000)
     assert disk.read("a") == "fresh"
-    planted(directory, ("UPDATE Cache SET filename = '../outside'", ()))
+    execute(directory, ("UPDATE Cache SET filename = '../outside'", ()))
     disk.delete("a")
     assert outside.read_bytes() == bomb
     assert not (tmp_path / "marker").exists()
@@ -264,7 +264,7 @@ def test_row_of_another_process_after_a_miss_is_not_logged(
     insert = "INSERT INTO Cache (key, raw, mode, value, tag) VALUES ('a', 1, 1, 'entry', 2000.0)"
 
     def overtaken(*_: object, **__: object) -> tuple[None, None]:
-        planted(directory, (insert, ()))
+        execute(directory, (insert, ()))
         return None, None
 
     with monkeypatch.context() as patched:
@@ -278,7 +278,7 @@ def test_malicious_keys_are_not_unpickled(directory: Path, tmp_path: Path, disk:
     """A row whose key is a pickle would run code when keys are listed."""
     disk.write("a", "entry", 2000)
     bomb = pickle.dumps(Bomb(tmp_path / "marker"))
-    planted(directory, ("INSERT INTO Cache (key, raw, mode) VALUES (?, 0, 4)", (bomb,)))
+    execute(directory, ("INSERT INTO Cache (key, raw, mode) VALUES (?, 0, 4)", (bomb,)))
     assert set(disk._run("a", list)) == {"a", bomb}  # noqa: SLF001 - no public method lists keys
     assert not (tmp_path / "marker").exists()
 
@@ -308,7 +308,7 @@ def test_malicious_settings_of_the_database_have_no_effect(
         "count": "many",
     }
     insert = "INSERT OR REPLACE INTO Settings VALUES (?, ?)"
-    planted(directory, *((insert, setting) for setting in settings.items()))
+    execute(directory, *((insert, setting) for setting in settings.items()))
     assert disk.read("a") == "entry"
     disk.write("b", "x" * 50_000, 2000)
     assert disk.read("a") == "entry"
@@ -374,7 +374,7 @@ def test_unexpected_database_is_moved_aside(
     disk.write("a", "entry", 2000)
     if state == "closed":
         disk.close()
-    planted(directory, *((statement, ()) for statement in statements))
+    execute(directory, *((statement, ()) for statement in statements))
     disk.read("a")
     disk.write("a", "entry", 2000)
     assert disk.read("a") == "entry"
@@ -479,7 +479,7 @@ def test_large_row_is_not_loaded(disk: DiskStore, directory: Path) -> None:
     """A malicious row would fill the memory of every process that reads it."""
     disk.write("a", "entry", float("inf"))
     disk.close()
-    planted(directory, ("UPDATE Cache SET value = ?", ("x" * 2_000_000,)))
+    execute(directory, ("UPDATE Cache SET value = ?", ("x" * 2_000_000,)))
 
     assert disk.read("a") is None
 
@@ -509,7 +509,7 @@ def test_rows_of_other_programs_are_deleted(
     """A row of another program would cause warnings, and use disk space, forever."""
     disk.write("a", "entry", float("inf"))
     disk.close()
-    planted(directory, (f"UPDATE Cache SET {column} = ?", (value,)))  # noqa: S608 - the test's own statement
+    execute(directory, (f"UPDATE Cache SET {column} = ?", (value,)))  # noqa: S608 - the test's own statement
     disk.write("b", "entry", float("inf"))
     disk = DiskStore(directory)  # a store deletes them at its first write, too
     disk.write("c", "entry", float("inf"))
@@ -542,7 +542,7 @@ def test_failed_opening_leaves_no_open_descriptors(disk: DiskStore, directory: P
     """A store that can't be opened would use one more descriptor with every attempt."""
     disk.write("a", "entry", 2000)
     disk.close()
-    planted(directory, ("DROP TABLE Cache", ()), ("CREATE VIEW Cache AS SELECT 1 AS key", ()))
+    execute(directory, ("DROP TABLE Cache", ()), ("CREATE VIEW Cache AS SELECT 1 AS key", ()))
     (directory / "cache.db.corrupt").mkdir()
     counts = set()
     for _ in range(5):

@@ -100,10 +100,10 @@ def test_entry_of_another_length_is_a_miss(encrypted: EncryptedStore, memory: Me
 
 
 @given(st.text() | st.text().map("keyturn-1.".__add__))
-def test_random_string_is_a_miss(planted: str) -> None:
+def test_random_string_is_a_miss(entry: str) -> None:
     """An attacker who can write to the store could break every call, or choose the token."""
     memory = MemoryStore()
-    memory.write("a", planted, FOR_EVER)
+    memory.write("a", entry, FOR_EVER)
 
     assert EncryptedStore(memory, KEY).read("a") is None
 

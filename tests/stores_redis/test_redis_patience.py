@@ -333,13 +333,13 @@ def test_lock_without_an_expiry_has_no_holder(
     assert not redis_client.exists("keyturn:lock:a")
 
 
-@pytest.mark.parametrize("planted", ["for years", "as a list"])
+@pytest.mark.parametrize("held", ["for years", "as a list"])
 def test_lock_of_another_program_is_taken_or_waited_for_once(
-    redis_store: RedisStore, redis_client: redis.Redis, planted: str
+    redis_store: RedisStore, redis_client: redis.Redis, held: str
 ) -> None:
     """A key of another program would delay each renewal by the whole lease, for years."""
     name = "keyturn:lock:a"
-    if planted == "for years":
+    if held == "for years":
         redis_client.set(name, "theirs", px=3 * 366 * 86_400_000)
         with redis_store.lock("a", 30):
             assert 0 < redis_client.pttl(name) <= 30_000

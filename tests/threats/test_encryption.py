@@ -150,7 +150,7 @@ def sealed(open_side: Callable[[TokenStore, str], keyturn.Connection]) -> dict[s
     return {key: entry for key, entry in entries.items() if entry is not None}
 
 
-def planted(entries: dict[str, str]) -> TokenStore:
+def tampered_store(entries: dict[str, str]) -> TokenStore:
     """Return an encrypted store with entries that an attacker has replaced."""
     memory = keyturn.stores.from_url("memory://")
     for key, entry in entries.items():
@@ -170,7 +170,7 @@ def test_tampered_entry_is_a_miss(
         key, entry = next(iter(sealed.items()))
         place = data.draw(st.integers(0, len(entry) - 1))
         changed = chr(ord(entry[place]) ^ (1 << data.draw(st.integers(0, 6))))
-        store = planted({key: entry[:place] + changed + entry[place + 1 :]})
+        store = tampered_store({key: entry[:place] + changed + entry[place + 1 :]})
         connection = open_side(store, "backoffice")
         assert manager_of(connection).peek() is EMPTY
         before = emulator.token_requests("orocommerce")
@@ -188,7 +188,7 @@ def test_untouched_entry_is_a_hit(
     """The other tests here would pass for a store that never finds anything."""
     before = emulator.token_requests("orocommerce")
     for side in ("backoffice", "storefront"):
-        connection = open_side(planted(sealed), side)
+        connection = open_side(tampered_store(sealed), side)
         assert owner(connection.token()) == client_of(connection)
 
     assert emulator.token_requests("orocommerce") == before
@@ -201,7 +201,7 @@ def test_swapped_entries_are_misses(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """One account would be used with another account's token."""
-    store = planted(dict(zip(sealed, reversed(sealed.values()), strict=True)))
+    store = tampered_store(dict(zip(sealed, reversed(sealed.values()), strict=True)))
     before = emulator.token_requests("orocommerce")
     for side in ("backoffice", "storefront"):
         connection = open_side(store, side)
@@ -217,23 +217,25 @@ def test_entry_of_another_kind_is_a_miss(
     """A token in place of a cached error or a rate limit would block every caller."""
     key, entry = next(iter(sealed.items()))
     elsewhere = {f"{prefix}-{key}": entry for prefix in ("refused", "forced", "rate_limit")}
-    connection = open_side(planted(elsewhere), "backoffice")
+    connection = open_side(tampered_store(elsewhere), "backoffice")
 
     assert owner(connection.token()) == client_of(connection)
 
 
 @given(st.text(max_size=40))
-def test_unencrypted_entry_is_a_miss(planted_string: str) -> None:
+def test_unencrypted_entry_is_a_miss(malicious_string: str) -> None:
     """An attacker who can write to the store could choose the token by not encrypting it."""
     settings = {"client_id": "cid", "client_secret": "made-up", "url": "https://shop.example"}
     key = keyturn.connect("orocommerce", **settings).token_request().fingerprint
     entry = {
         "fingerprint": key,
-        "access_token": "planted",
+        "access_token": "malicious",
         "token_type": "Bearer",
         "expires_at": 9e9,
         "issued_at": 1.0,
     }
-    for each in (json.dumps(entry), f"keyturn-1.{json.dumps(entry)}", planted_string):
-        with keyturn.connect("orocommerce", store=planted({key: each}), **settings) as connection:
+    for each in (json.dumps(entry), f"keyturn-1.{json.dumps(entry)}", malicious_string):
+        with keyturn.connect(
+            "orocommerce", store=tampered_store({key: each}), **settings
+        ) as connection:
             assert manager_of(connection).peek() is EMPTY

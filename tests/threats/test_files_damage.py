@@ -315,8 +315,8 @@ ENTRIES: dict[str, Callable[[dict[str, Any]], object]] = {
 def test_malicious_entry_is_a_miss(customer: Customer, directory: Path, entry: str) -> None:
     """A malicious entry could put its own header into every API request."""
     key = customer.fingerprint
-    planted = ENTRIES[entry](json.loads(entry_of(directory, key)))
-    execute(directory, "UPDATE Cache SET value = ? WHERE key = ?", json.dumps(planted), key)
+    malicious = ENTRIES[entry](json.loads(entry_of(directory, key)))
+    execute(directory, "UPDATE Cache SET value = ? WHERE key = ?", json.dumps(malicious), key)
 
     assert customer.token(directory) == "token-2"
     assert customer.token(directory) == "token-2"

@@ -27,16 +27,16 @@ def test_fuzzer_finds_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
     def target(number: int) -> None:
         with ours():
             if number > 100:
-                raise ValueError("planted")
+                raise ValueError("defect")
             raise errors.KeyturnError("ours")
 
-    monkeypatch.setitem(TARGETS, "planted", (target, (st.integers(),)))
+    monkeypatch.setitem(TARGETS, "defect", (target, (st.integers(),)))
     count, failure = fuzz(target, (st.integers(),), 7, 0)
 
     assert count > 0
     assert isinstance(failure, ValueError)
     assert failure.__notes__[-1] == "with --seed 7"
-    assert main(["planted", "--seed", "7", "--seconds", "0"]) == 1
+    assert main(["defect", "--seed", "7", "--seconds", "0"]) == 1
 
 
 @pytest.mark.parametrize("text", ["s3cret-for-tests", "t0ken-of-the-fuzzer", "a\x1b", "\u202e"])
