@@ -209,7 +209,7 @@ def test_log_shows_each_step_on_demand(
 def test_traceback_of_a_broken_plugin_is_shown_on_demand(
     keyturn: Keyturn, register: Callable[..., Path]
 ) -> None:
-    """The authors of a plugin need the traceback, and users don't."""
+    """The authors of a plugin would lack the traceback, or each user would see it."""
     site = register("[keyturn.providers]\nbroken = broken_plugin\n")
     (site / "broken_plugin.py").write_text("import no_such_module_for_tests")
 
@@ -235,7 +235,7 @@ def test_closed_pipe_is_reported_by_the_exit_code_alone(start: Start) -> None:
 def test_no_secret_is_on_the_command_line_or_in_the_output(
     emulator: Emulator, configure: Callable[..., Path], start: Start
 ) -> None:
-    """Every user of a host can read command lines, and logs are kept for years."""
+    """Any user of the host could read the secret, or it would stay in a log for years."""
     secret = emulator.settings("orocommerce")["client_secret"]
     configure(x={"provider": "orocommerce", **emulator.settings("orocommerce")})
 

@@ -88,7 +88,7 @@ def test_token_is_not_read_from_the_arguments(shop: Path, keyturn: Keyturn) -> N
 def test_headers_format_has_all_headers_of_an_api_request(
     emulator: Emulator, configure: Callable[..., Path], keyturn: Keyturn
 ) -> None:
-    """Norce's API responds with 400 to a request without ApplicationId."""
+    """A request would lack a required header: Norce's API rejects one without ApplicationId."""
     settings = emulator.settings("norce-commerce") | {"application_id": "1042"}
     configure(shop={"provider": "norce-commerce", **settings})
 

@@ -68,7 +68,7 @@ def modules() -> list[str]:
 
 
 @for_each("name", modules())
-def test_docstrings(name: str) -> None:
+def test_examples_in_docstrings_work(name: str) -> None:
     """`help()` would show an example that fails, or that no test runs."""
     module = importlib.import_module(name)
     found = [test for test in Finder().find(module, name) if test.examples]

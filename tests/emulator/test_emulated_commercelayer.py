@@ -99,8 +99,10 @@ def test_token_names_the_markets_in_scope(
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_issuer_is_no_host_of_commerce_layer(name: str, http: httpx.Client, jwt: Any) -> None:
-    """The vendor's client knows only real hosts, and would send the secret to one of them."""
+def test_issuer_has_the_form_that_the_vendors_client_expects(
+    name: str, http: httpx.Client, jwt: Any
+) -> None:
+    """The vendor's client would send secrets to a real host: it expects `https://auth.…`."""
     with Emulator(host=name) as emulator:
         settings = emulator.settings(CL)
         port = httpx.URL(settings["token_url"]).port
@@ -137,7 +139,7 @@ def test_scopes_may_be_separated_by_commas(requester: Any) -> None:
 def test_surplus_parameters_are_ignored(
     emulator: Emulator, http: httpx.Client, requester: Any
 ) -> None:
-    """The vendor's command line sends parameters that the server does not read."""
+    """The vendor's command line would fail: it sends parameters that the server does not read."""
     settings = emulator.settings(CL)
     client = {key: settings[key] for key in ("client_id", "client_secret")}
     surplus = {"slug": "emulated", "domain": "localhost", "list": ["a"], "number": 7}

@@ -26,7 +26,7 @@ def credentials(emulator: Emulator) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("way", ["json", "form", "basic"])
-def test_each_documented_request_format_gets_a_token(
+def test_each_accepted_request_format_gets_a_token(
     way: str, emulator: Emulator, http: httpx.Client
 ) -> None:
     """A request format that the real server accepts would be rejected."""

@@ -133,7 +133,7 @@ def test_schema_of_the_tap_marks_the_secret_and_takes_other_settings(api: Site) 
 def test_wrong_secret_does_not_show(
     api: Site, capsys: Any, caplog: pytest.LogCaptureFixture, secret: str
 ) -> None:
-    """The SDK logs a value that its schema rejects, which may be the secret."""
+    """The SDK, which logs a value that its schema rejects, would log the secret."""
     with pytest.raises(Exception, match=r".") as caught:
         read(tap(api, TapAuthenticator("orocommerce"), client_secret=secret).streams["users"])
     output = capsys.readouterr()

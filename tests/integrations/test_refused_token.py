@@ -44,7 +44,7 @@ def test_token_of_a_streamed_request_is_renewed_too(
     assert client.send("GET", api.url, stream=True).body == b"fine: "
 
 
-def test_api_that_always_rejects_gets_one_renewed_request(
+def test_api_that_always_rejects_does_not_use_up_the_rate_limit(
     connect: Any, api: Any, client_class: type[Any]
 ) -> None:
     """An API that rejects all tokens would use up the token endpoint's rate limit."""

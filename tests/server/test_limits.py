@@ -36,7 +36,7 @@ def test_slow_head_ends_at_a_timeout(
             assert connection.recv(100) == b""
 
 
-def test_unread_body_ends_the_connection(
+def test_incomplete_body_after_a_response_ends_the_connection(
     tmp_path: Path, serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client without the secret could keep a connection open by a body that is not read."""

@@ -222,7 +222,7 @@ def test_response_that_ends_early_is_cut_off(
     ("method", "drops", "status"),
     [("GET", 1, 200), ("GET", 2, 502), ("POST", 1, 502), ("PUT", 1, 200)],
 )
-def test_closed_connection_of_the_api_is_opened_again(
+def test_request_is_repeated_on_a_closed_connection_only_if_safe(
     client: httpx.Client, api: Any, method: str, drops: int, status: int
 ) -> None:
     """A repeatable request would be lost, or a request that changes data would be sent twice."""

@@ -30,7 +30,7 @@ def test_unix_socket_needs_no_secret(tmp_path: Path, serve: Callable[..., Any]) 
 
 
 def test_unix_socket_is_removed_at_the_end(tmp_path: Path) -> None:
-    """An old socket would prevent the next start, or the socket of another agent be removed."""
+    """An old socket would prevent the next start, or another program's file would be removed."""
     path = tmp_path / "socket"
     with sockets.listening(0, path):
         pass

@@ -503,10 +503,10 @@ def test_expired_rows_are_deleted(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "value"), [("raw", 0), ("mode", 4), ("expire_time", 1e12), ("tag", "text")]
 )
-def test_rows_of_other_programs_are_deleted(
+def test_invalid_rows_are_deleted(
     column: str, value: object, directory: Path, disk: DiskStore
 ) -> None:
-    """A row of another program would cause warnings, and use disk space, forever."""
+    """A row that no store writes would cause warnings, and use disk space, forever."""
     disk.write("a", "entry", float("inf"))
     disk.close()
     execute(directory, (f"UPDATE Cache SET {column} = ?", (value,)))  # noqa: S608 - the test's own statement

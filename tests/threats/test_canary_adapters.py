@@ -238,7 +238,7 @@ def test_adapters_show_no_canary(watch: Watch, connection: keyturn.Connection) -
 def test_aiohttp_error_shows_no_canary(
     watch: Watch, connection: keyturn.Connection, site: RawServer
 ) -> None:
-    """`raise_for_status` puts the headers that were sent into the error's arguments."""
+    """The error of `raise_for_status`, which contains the sent headers, would show the token."""
 
     async def send() -> None:
         auth = for_aiohttp.KeyturnAuth(connection)

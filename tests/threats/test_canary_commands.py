@@ -257,7 +257,7 @@ def helper_request(place: Place) -> str:
 def test_command_that_succeeds_shows_no_canary(
     place: Callable[..., Place], finish: Callable[..., tuple[str, str]], canary: Canary
 ) -> None:
-    """Terminals are recorded, and the output of jobs is kept for years."""
+    """A recorded terminal, or the output of a job, would contain a secret or a token."""
     here = place("fine")
     arguments = [["-v", *command] for command in COMMANDS.values()]
     process = here.run(RUN_EACH, json.dumps(arguments), helper_request(here))
@@ -283,7 +283,7 @@ def test_commands_show_no_canary_for_any_response(
     canary: Canary,
     kind: str,
 ) -> None:
-    """Users share the output of failures; a server's message may quote the secret."""
+    """A server's message that quotes the secret would show it in the output of a failure."""
     here = place(kind)
     commands = [*COMMANDS.values(), *OTHERS, *(FORMATS if kind == "fine" else ())]
     arguments = [[*options, *command] for options in ([], ["-v"]) for command in commands]
@@ -306,7 +306,7 @@ def test_secret_of_any_source_is_not_on_a_command_line(
     finish: Callable[..., tuple[str, str]],
     canary: Canary,
 ) -> None:
-    """Every user of the host can read the arguments of all processes."""
+    """Every user of the host could read the secret in the arguments of a process."""
     here = place("refused")
     paths = [place("refused", source).home / "keyturn.toml" for source in SOURCES]
     arguments = [["-v", "check", "--config", str(path)] for path in paths]

@@ -303,7 +303,7 @@ def test_network_failure_shows_no_canary(
     behaviour: object,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The HTTP library's errors contain the whole request."""
+    """The HTTP library's error, which contains the whole request, would show the secret."""
     monkeypatch.setattr("keyturn._tokens.token_request._BACKOFF", 0.001)
     connection = connect("orocommerce", serve(behaviour).url, timeout=0.3)
     with pytest.raises(errors.EndpointUnavailable) as caught:

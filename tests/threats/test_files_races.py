@@ -171,7 +171,7 @@ def parent(tmp_path: Path) -> Path:
 def test_parent_directory_of_another_user_is_reported(
     customer: Customer, parent: Path, mode: int
 ) -> None:
-    """Its owner can replace the store's directory, whether or not the parent is sticky."""
+    """Another user could replace the store's directory, and the operator would not be warned."""
     parent.chmod(mode)
     os.chown(parent, OTHER_ID, OTHER_ID)
 
@@ -185,7 +185,7 @@ def test_parent_directory_of_another_user_is_reported(
 def test_parent_directory_writable_by_a_group_is_reported(
     customer: Customer, parent: Path, mode: int, warned: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The members of the group can replace the store's directory."""
+    """Members of the group could replace the store's directory, and no warning would say so."""
     group = foreign_group(parent, monkeypatch)
     parent.chmod(mode)
 

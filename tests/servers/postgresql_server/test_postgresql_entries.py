@@ -73,7 +73,7 @@ def test_the_examples_own_tests_pass(server: Any) -> None:
 def test_the_plugin_accepts_its_own_schemes_only(
     server: Any, stores: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A plugin that accepts foreign URLs, or imports psycopg for them, harms all other plugins."""
+    """A plugin would accept the URLs of another one, or import psycopg for them."""
     for url in (server.url, server.url.replace("postgresql:", "postgres:")):
         store = keyturn.stores.from_url(url)
         assert isinstance(store, stores.PostgresqlStore)
