@@ -177,7 +177,7 @@ def test_pickle_has_the_name_only(api: Site) -> None:
     assert pickle.loads(pickle.dumps(KeyturnAuth())).connection is None  # noqa: S301 - pickled here
 
 
-def test_settings_do_not_show(api: Site, configure: Callable[..., None]) -> None:
+def test_settings_are_not_shown(api: Site, configure: Callable[..., None]) -> None:
     """dlt's logs and traces would show the credentials."""
     configure("CREDENTIALS", provider="orocommerce", settings="")
     auth = KeyturnAuth()

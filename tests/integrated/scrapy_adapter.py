@@ -203,7 +203,9 @@ def test_setting_is_for_requests_to_the_api(api: Site, elsewhere: Site, shop: st
     assert not {"authorization", "applicationid"} & elsewhere.requests[0].headers.keys()
 
 
-def test_a_site_does_not_lead_into_the_api(api: Site, elsewhere: Site, shop: str) -> None:
+def test_a_redirect_of_a_site_into_the_api_carries_no_token(
+    api: Site, elsewhere: Site, shop: str
+) -> None:
     """A site that a spider visits could choose what is done at the API with the token."""
     start = f"{elsewhere.url}/open/redirect?status=307&to={api.url}/x"
     (outcome,) = crawl(Request(start), KEYTURN_CONNECTION=shop)

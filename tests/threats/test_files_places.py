@@ -32,7 +32,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("umask")
-def test_files_are_the_users_own_whatever_the_umask(customer: Customer, tmp_path: Path) -> None:
+def test_files_are_private_under_any_umask(customer: Customer, tmp_path: Path) -> None:
     """Other users of the host could read the tokens."""
     directory = tmp_path / "a" / "b"
     assert customer.token(directory) == "token-1"

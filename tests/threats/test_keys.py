@@ -361,7 +361,7 @@ class Crowd:
 
     Args:
         connect: Opens a connection to an account.
-        renew_every: After how many calls a thread has a token renewed, in one way or another.
+        renew_every: After how many calls a thread renews a token, by one of several methods.
     """
 
     def __init__(

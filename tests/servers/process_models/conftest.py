@@ -36,7 +36,7 @@ class Endpoint:
     Args:
         serve: Starts a server.
         held: How many of the first requests wait for `release`; the file `reached` then exists.
-        reached: That file.
+        reached: The path of the file `reached`.
     """
 
     def __init__(self, serve: Callable[..., RawServer], held: int, reached: Path) -> None:

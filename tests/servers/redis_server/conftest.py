@@ -55,7 +55,7 @@ class RedisServer:
             pytest.fail("redis-server is not installed: run make test-servers")
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                # The kernel ends the server even if this process is killed and can't.
+                # The kernel ends the server even if this process is killed.
                 [mortal, "--pdeathsig", "KILL", "--", program, *self._options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -74,7 +74,7 @@ class RedisServer:
         self._process.send_signal(number)
 
     def stop(self) -> None:
-        """End the process, whatever state it is in."""
+        """Stop the process, even if it hangs."""
         self.admin.close()
         self._process.kill()
         self._process.wait()
@@ -82,7 +82,7 @@ class RedisServer:
 
 @pytest.fixture
 def start_redis(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
-    """Give a function that starts a server with options, `_` in their names meaning `-`."""
+    """Yield a function that starts a server; `_` in the name of an option means `-`."""
     servers: list[RedisServer] = []
 
     def start(**options: object) -> RedisServer:
