@@ -41,99 +41,99 @@ def value_has(**wanted: object) -> Ability:
 # From common to rare, in the order of the page.
 ABILITIES: dict[str, Ability] = {
     "JSON body": has("body_format", "json"),
-    "parameters in the query alone": has("body_format", "query"),
+    "parameters only in the query": has("body_format", "query"),
     "GET": has("method", "GET"),
     "PUT": has("method", "PUT"),
-    "JSON values that are nested, or no strings": lambda each: any(
+    "nested or non-string JSON values": lambda each: any(
         not isinstance(value, str)
         for table in (each.provider.parameters, each.provider.assertion_claims)
         for value in table.values()
     ),
-    "query beside a body": differs("query"),
-    "other media type of the body": differs("content_type"),
-    "id and secret as headers": has("client_authentication", "client_secret_headers"),
+    "query in addition to a body": differs("query"),
+    "custom media type of the body": differs("content_type"),
+    "ID and secret in headers": has("client_authentication", "client_secret_headers"),
     "signed JWT (`private_key_jwt`)": has("client_authentication", "private_key_jwt"),
     "JWT signed with the secret (`client_secret_jwt`)": has(
         "client_authentication", "client_secret_jwt"
     ),
-    "further headers of the JWT": differs("assertion_headers"),
-    "JWT elsewhere than as OAuth's parameter": lambda each: "{assertion}" in str(each.description),
+    "additional JWT headers": differs("assertion_headers"),
+    "JWT outside OAuth's parameter": lambda each: "{assertion}" in str(each.description),
     "client certificate": has("client_authentication", "tls_client_auth"),
-    "client certificate beside a secret": lambda each: (
+    "client certificate in addition to a secret": lambda each: (
         each.description.get("credentials") == "client_secret_and_certificate"
     ),
     "Base64 of one or several values": value_has(encoding="base64", digest=None),
     "hash": value_has(digest=..., hmac_key=None, signing_key=None),
     "HMAC": value_has(hmac_key=...),
     "signature with a private key": value_has(signing_key=...),
-    "time, or a day ahead, in the request": value_has(time=...),
-    "bytes as the key of an HMAC": value_has(encoding="bytes"),
+    "current time, or a time one day ahead, in the request": value_has(time=...),
+    "binary HMAC key": value_has(encoding="bytes"),
     "value in lower case": value_has(encoding="lower"),
     "hash in upper case": value_has(encoding="hex_upper"),
-    "a time as a number": lambda each: ":json}" in str(each.description),
-    "requests signed with path and query": lambda each: "{request.target}" in str(each.description),
-    "requests signed with their body": lambda each: "{request.body}" in str(each.description),
-    "alternatives of settings": lambda each: bool(re.search(r"\{\w+\|", str(each.description))),
-    "further headers of the token request": differs("token_headers"),
-    "scopes with another separator": differs("scope_separator"),
-    "token elsewhere in the response": lambda each: "." in each.provider.token_field,
+    "time as a number": lambda each: ":json}" in str(each.description),
+    "signature over path and query": lambda each: "{request.target}" in str(each.description),
+    "signature over the body": lambda each: "{request.body}" in str(each.description),
+    "alternative settings": lambda each: bool(re.search(r"\{\w+\|", str(each.description))),
+    "additional headers of the token request": differs("token_headers"),
+    "custom scope separator": differs("scope_separator"),
+    "token in a nested field of the response": lambda each: "." in each.provider.token_field,
     "token with a space": lambda each: " " in each.example["token"]["access_token"],
     "XML response": has("response_format", "xml"),
     "token in a header of the response": differs("token_header"),
     "token in a cookie of the response": lambda each: "." in each.provider.token_header,
     "lifetime in a header of the response": differs("lifetime_header"),
-    "the whole body is the token": has("token_field", ""),
-    "other media type of the response": differs("media_types"),
-    "several statuses of success": lambda each: "[" in str(each.description.get("token_status")),
-    "lifetime as the end, in epoch time": has("lifetime_format", "epoch", "epoch_milliseconds"),
-    "lifetime as a date": has("lifetime_format", "date"),
-    "lifetime as a date of another time zone": differs("lifetime_timezone"),
+    "token as the whole body": has("token_field", ""),
+    "custom media type of the response": differs("media_types"),
+    "several success statuses": lambda each: "[" in str(each.description.get("token_status")),
+    "expiry as epoch time": has("lifetime_format", "epoch", "epoch_milliseconds"),
+    "expiry as a date": has("lifetime_format", "date"),
+    "expiry as a date in a local time zone": differs("lifetime_timezone"),
     "lifetime in milliseconds": has("lifetime_format", "milliseconds"),
     "lifetime in minutes": has("lifetime_format", "minutes"),
-    "lifetime as a clock, or a date of own form": lambda each: bool(
+    "lifetime as hours and minutes, or expiry in a custom date format": lambda each: bool(
         re.search("[:%]", each.provider.lifetime_format)
     ),
     "lifetime from the token's own `exp`": has("lifetime_format", "jwt"),
     "no lifetime in the response": differs("missing_lifetime"),
-    "own codes of errors": differs("error_codes"),
-    "a code that means success": differs("success_codes"),
+    "custom error codes": differs("error_codes"),
+    "code for success": differs("success_codes"),
     "rate limit of the token endpoint": differs("rate_limit"),
-    "cap of the margin": differs("max_margin"),
+    "maximum margin": differs("max_margin"),
     "API's address in the response": differs("api_url_field"),
-    "token in another header": differs("authorization_header"),
-    "other scheme of API requests": differs("authorization_scheme"),
-    "further headers of API requests": differs("api_headers"),
-    "authorization value of token and others": differs("authorization_value"),
+    "token in a custom header": differs("authorization_header"),
+    "custom authorization scheme": differs("authorization_scheme"),
+    "additional headers of API requests": differs("api_headers"),
+    "custom authorization value": differs("authorization_value"),
     "token in quotes": lambda each: '"{token}"' in each.provider.authorization_value,
     "token in a cookie": has("authorization_header", "Cookie"),
     "token in the query of API requests": differs("authorization_query"),
-    "further parameters in the query of API requests": differs("api_query"),
-    "an API's 403 that means the token": differs("rejected_status"),
-    "an API's codes that mean the token": differs("rejected_codes"),
-    "a second step, with a value of the first": lambda each: "previous" in each.description,
+    "additional query parameters of API requests": differs("api_query"),
+    "403 of the API that rejects the token": differs("rejected_status"),
+    "codes of the API that reject the token": differs("rejected_codes"),
+    "second step that uses a value of the first": lambda each: "previous" in each.description,
     "discovery": lambda each: "discovery" in each.description,
-    "a discovered address in a table of the document": lambda each: (
+    "nested field of the discovery document": lambda each: (
         "{discovery.links." in str(each.description)
     ),
-    "such a code elsewhere than an error's": differs("rejected_field"),
+    "field of such a code differs from the error field": differs("rejected_field"),
     "revocation": differs("revocation_url"),
     "`extends`": lambda each: "extends" in each.description,
-    "setting `scope` by itself": lambda each: (
+    "predefined setting `scope`": lambda each: (
         "scope" in each.example["settings"] and "scope" not in each.description.get("settings", {})
     ),
-    "patterns and formats of settings": setting_has("pattern", "format"),
+    "settings with a pattern or a format": setting_has("pattern", "format"),
 }
 PAGE = HERE.parents[1] / "docs" / "reference" / "platforms.md"
 HEAD = """\
 # Platforms described as data
 
 The repository's tests compare these platforms' client-credentials flows with their public
-documentation: the token request byte for byte, a response, errors, and what an API request needs.
-The tests contact no platform. Each platform is a file of `tests/platforms`. All {all} are data
-alone, in the form that `keyturn.plugins.provider_from_data` takes. «Peculiarities» are the data
-that differ from RFC 6749.
+documentation: the token request byte for byte, a response, errors, and an API request. The tests
+send nothing to a platform. Each platform is a file in `tests/platforms`. All {all} are declared as
+data for `keyturn.plugins.provider_from_data`. «Peculiarities» are the data that differ from
+RFC 6749.
 
-The median description has {lines} lines; without title, addresses and settings, {differing} lines.
+The median description has {lines} lines, of which {differing} are not title, addresses or settings.
 Blank lines and comments do not count.
 
 | platform | authentication | body | peculiarities | source |
@@ -142,8 +142,7 @@ Blank lines and comments do not count.
 
 ## Abilities
 
-Each ability of descriptions that goes beyond a form with id and secret, and the platforms whose
-flow needs it.
+Each ability of descriptions beyond a form with an ID and a secret, and the platforms that need it.
 
 | ability | platforms | which |
 |---|---|---|
@@ -151,8 +150,8 @@ flow needs it.
 
 ## Notes
 
-The notes have limits, oddities, and what is only likely. «Not re-read» means that a fact is well
-known, but was not looked up again when the file was written.
+The notes list limits, unusual behaviour and uncertain facts. «Not re-read» means that a fact is
+well known, but was not verified when the file was written.
 
 {notes}
 """
