@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from keyturn.errors import Problem
     from keyturn.stores._base import TokenStore
 
-# Characters.
+# The maximum length of an id, in characters.
 _MAX_ID = 256
 
 
@@ -46,7 +46,7 @@ class _Row:
         index: Lists its tokens.
         specification: Provider, settings and options.
         is_isolated: Whether it shares no token with another id.
-        earlier: The connections that it has replaced, as long as others hold them.
+        earlier: The connections that it has replaced, while the application still has them.
     """
 
     connection: Connection

@@ -1,4 +1,4 @@
-"""The public API: its names and signatures, and the conventions that it follows."""
+"""The public API: its names, signatures and conventions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "public_api.py"
-# Types of the standard library and of clients that annotations name without their module.
+# Types of the standard library and of HTTP clients that annotations name without a module.
 OTHER_TYPES = {"AbstractContextManager", "AbstractSet", "Path", "TracebackType"}
 OTHER_TYPES |= {
     "BaseHTTPResponse",
@@ -28,7 +28,7 @@ OTHER_TYPES |= {
     "Url",
 }
 OTHER_TYPES |= {"_PoolManager"}
-# Aliases of Literal, Callable and tuple: who calls writes the value itself.
+# Aliases of Literal, Callable and tuple: a caller writes the value itself.
 ALIASES = {
     "BodyFormat", "Check", "ClientAuthentication", "Dialect", "Kind", "LifetimeFormat", "Listener",
     "Pairs", "Reason", "State", "Style", "Value",
@@ -74,18 +74,18 @@ def annotations_of(value: Any) -> dict[str, Any]:
     )
 
 
-def test_api_is_that_of_the_snapshot() -> None:
-    """A change of the public API would go unnoticed; `python scripts/public_api.py` accepts one."""
+def test_public_api_matches_the_snapshot() -> None:
+    """A change of the API would not be noticed; `python scripts/public_api.py` accepts a change."""
     assert api.public_api().splitlines() == api.SNAPSHOT.read_text(encoding="utf-8").splitlines()
 
 
 def test_everything_public_has_a_docstring() -> None:
-    """`help()` would show a name and no description."""
+    """`help()` would show a name without a description."""
     assert [name for name, value in public_callables() if not inspect.getdoc(value)] == []
 
 
 def test_annotations_name_public_types_only() -> None:
-    """A caller could not name, or look up, the type of an argument or a result."""
+    """A caller could not import or look up the type of an argument or a result."""
     public = {name for _, name, _ in api.public_objects()}
     libraries = {"aiohttp", "httpx", "httpx2", "keyturn", "redis", "requests", "urllib3"}
     known = public | libraries | sys.stdlib_module_names | OTHER_TYPES | ALIASES

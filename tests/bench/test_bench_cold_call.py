@@ -1,4 +1,4 @@
-"""The counts of a cold call, of which the table shows calls, files and threads."""
+"""The counts of a cold call: Python calls, opened files and started threads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def load(directory: Path, name: str) -> Any:
 
 
 def test_calls_of_all_threads_in_the_package_are_counted(tmp_path: Path) -> None:
-    """Work that is moved to a background thread, or to another file, would not be counted."""
+    """Calls in a background thread or another file of the package would not be counted."""
     package, other = tmp_path / "package", tmp_path / "other"
     package.mkdir()
     other.mkdir()
@@ -55,7 +55,7 @@ def test_calls_of_all_threads_in_the_package_are_counted(tmp_path: Path) -> None
     assert threading.Thread.start is start
 
 
-# Prints, for each provider, what a cold call costs beside another connection's.
+# Prints the counts of each provider's cold call, after a call of another connection.
 COLD = """
 import sys, time
 sys.path.insert(0, sys.argv[1])
@@ -97,7 +97,7 @@ with counter.installed():
 def test_cold_call_of_each_provider_takes_few_python_calls(
     run_new_python: Callable[..., str],
 ) -> None:
-    """Wrappers around wrappers would creep in again, a call here and there."""
+    """The number of Python calls in a cold call would grow unnoticed."""
     figures = {}
     for line in run_new_python(COLD, Path(__file__).parents[2]).splitlines():
         name, calls, threads = line.split()

@@ -1,4 +1,4 @@
-"""The figures of several runs, and which rows of which libraries are measured."""
+"""The figures of several runs, and the choice of rows and libraries to measure."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ TIMES = st.lists(st.floats(min_value=0, max_value=1e6), min_size=1)
 
 
 @given(TIMES, st.floats(min_value=0, max_value=100))
-def test_a_percentile_is_a_value_that_so_many_do_not_exceed(
+def test_a_percentile_is_not_exceeded_by_its_share_of_the_values(
     times: list[float], percent: float
 ) -> None:
-    """A percentile that is off by one would hide the slowest caller."""
+    """A percentile would be off by one, and hide the slowest caller."""
     found = percentile(sorted(times), percent)
 
     assert found in times
@@ -34,7 +34,7 @@ def test_a_percentile_is_a_value_that_so_many_do_not_exceed(
 
 
 def test_percentiles_of_a_known_series() -> None:
-    """The share of callers would be wrong."""
+    """The percentile of a small series would be computed wrongly."""
     series = [float(n) for n in range(1, 1001)]
 
     assert [percentile(series, p) for p in (50, 99, 99.9, 100)] == [500, 990, 999, 1000]
@@ -42,7 +42,7 @@ def test_percentiles_of_a_known_series() -> None:
 
 
 def test_runs_are_merged_to_median_and_noise() -> None:
-    """One extraordinary run would stand for all, or the noise would be lost."""
+    """One unusual run would determine a figure, or the noise would not be shown."""
     merged = merge([{"ratio": 1.0}, {"ratio": 9.0, "rare": 2.0}, {"ratio": 2.0}])
 
     assert merged == {"ratio": Figure(2.0, 1.0, 9.0, 3), "rare": Figure(2.0, 2.0, 2.0, 1)}
@@ -57,7 +57,7 @@ def test_a_ratio_pairs_the_samples_of_each_round() -> None:
 
 
 def test_every_call_is_timed_in_every_round() -> None:
-    """A call that is timed less often than its floor would be compared with other rounds."""
+    """A call would be compared with its floor in other rounds."""
     ours, floor = compare([Slot().token, Empty])
 
     assert len(ours) == len(floor) > 1
@@ -65,7 +65,7 @@ def test_every_call_is_timed_in_every_round() -> None:
 
 
 def test_every_library_can_be_measured() -> None:
-    """A library without an adapter, or with a floating version, makes runs that differ."""
+    """A library without an adapter or a pinned version would give figures that differ."""
     found = libraries()
 
     assert found[0].name == OURS
@@ -75,22 +75,22 @@ def test_every_library_can_be_measured() -> None:
         assert set(each.missing) <= {"async", "request", "disk"}
 
 
-def test_every_row_has_a_way_to_be_measured_and_says_what_it_does_not_cover() -> None:
-    """A row in the table that no code measures would always be a dash."""
+def test_every_row_is_measured_and_names_what_it_does_not_cover() -> None:
+    """A row that no code measures would always show a dash."""
     assert {row.name for row in ROWS if row.whole} == set(WHOLE)
     assert {row.name for row in ROWS if not row.whole} == set(MEASURES)
     assert all(row.lines and row.not_covered for row in ROWS)
 
 
 def test_every_row_of_a_full_run_measures_keyturn() -> None:
-    """A row that is left out of the full run would keep the figures of an older one."""
+    """A row that the full run omits would keep the figures of an older run."""
     measured = {step.row.name for step in steps(libraries(), [], quick=False) if step.name == OURS}
 
     assert measured == {row.name for row in ROWS}
 
 
 def test_a_library_is_not_measured_where_it_has_no_support() -> None:
-    """The run would report a failure that is none."""
+    """The run would report a missing feature of a library as a failure."""
     names = {each.name for each in steps(libraries(), ["async_hit"], quick=True)}
 
     assert names == {"keyturn", "authlib", "httpx-auth", "azure-identity"}
@@ -99,7 +99,7 @@ def test_a_library_is_not_measured_where_it_has_no_support() -> None:
 @for_each("quick", [True, False])
 @for_each("row", [row.name for row in ROWS])
 def test_a_row_can_be_run_alone(row: str, quick: bool) -> None:
-    """To check one figure, a developer would have to measure everything."""
+    """A developer would have to measure everything to check one figure."""
     found = steps(libraries(), [row], quick=quick)
 
     assert {step.row.name for step in found} == {row}
@@ -107,19 +107,19 @@ def test_a_row_can_be_run_alone(row: str, quick: bool) -> None:
 
 
 def test_the_floor_is_measured_beside_the_load() -> None:
-    """The latency under load could not be divided by that of a static header."""
+    """The latency under load could not be compared with that of a static header."""
     assert "floor" in {step.name for step in steps(libraries(), ["load"], quick=True)}
 
 
 @pytest.mark.parametrize("token", ["", "made-up", "made-up-1-x"])
-def test_a_token_of_another_server_has_expired(token: str) -> None:
-    """A late token would be counted as a good one."""
+def test_a_token_of_another_server_counts_as_expired(token: str) -> None:
+    """A token of another server would be counted as valid."""
     assert expiry(new_token(3, 1234.5)) == 1234.5
     assert expiry(token) == 0.0
 
 
 def test_the_api_counts_expired_tokens() -> None:
-    """Late tokens would look like good ones."""
+    """Expired tokens would be counted as valid."""
     scenario = Scenario()
 
     assert scenario.api(f"Bearer {new_token(1, 2e10)}")[0] == 200

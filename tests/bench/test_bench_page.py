@@ -1,4 +1,4 @@
-"""The table, the chart and the page that are written from a run's results."""
+"""The table, the chart and the page that are generated from the results of a run."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def results() -> Results:
 
 
 def cells() -> dict[str, dict[str, str]]:
-    """Return the table by line and column."""
+    """Return the cells of the table by line and column."""
     rows = table.measured(results())
     head, *body = table.main_table(results(), libraries(), rows)
     lines = [f"{row.name} {line.figure}" for row in rows for line in row.lines]
@@ -61,7 +61,7 @@ def cells() -> dict[str, dict[str, str]]:
 
 
 def test_the_table_shows_which_goals_are_met() -> None:
-    """A goal that is missed would go unnoticed."""
+    """A missed goal would not be shown."""
     found = cells()
 
     assert found["hit ratio"]["met"] == "yes"
@@ -71,8 +71,8 @@ def test_the_table_shows_which_goals_are_met() -> None:
     assert found["many bytes_each"]["met"] == ""
 
 
-def test_a_missed_goal_is_shown_with_the_least_that_is_possible() -> None:
-    """A reader could not tell slow code from a goal that no code can meet."""
+def test_a_missed_goal_is_shown_with_the_lowest_possible_value() -> None:
+    """A reader could not distinguish slow code from an unreachable goal."""
     found = cells()["request_orocommerce ratio"]
 
     assert found["met"] == "**no**"
@@ -84,7 +84,7 @@ def test_a_missed_goal_is_shown_with_the_least_that_is_possible() -> None:
 
 
 def test_a_row_without_figures_is_shown_as_not_measured() -> None:
-    """A goal that was never measured would pass for a goal that is met."""
+    """A goal that was never measured would seem to be met."""
     rows = [row for row in ROWS if row.name == "first_token"]
     _, *body = table.main_table(results(), libraries(), rows)
 
@@ -97,31 +97,31 @@ def test_latency_under_load_is_relative_to_the_static_header() -> None:
     assert cells()["load p99"]["authlib"].startswith("100")
 
 
-def test_every_row_says_what_it_does_not_cover() -> None:
-    """A reader would take a figure for more than it is."""
+def test_every_row_names_what_it_does_not_cover() -> None:
+    """A reader would apply a figure to cases that it does not cover."""
     _, *body = table.not_covered(ROWS)
     named = {name for names, _ in body for name in names.split(", ")}
 
     assert named == {row.name for row in ROWS}
 
 
-def test_a_library_without_support_is_told_apart_from_a_missing_figure() -> None:
-    """A dash without its reason looks like a mistake."""
+def test_an_unsupported_library_is_distinguished_from_a_missing_figure() -> None:
+    """A dash would be shown without its reason."""
     assert "msal is synchronous" in table.reasons(libraries())
 
 
-def test_the_chart_is_one_bar_for_each_library() -> None:
-    """A picture that is broken, or in which a library is missing, misleads."""
+def test_the_chart_has_one_bar_for_each_library() -> None:
+    """The chart would be invalid, or a library would be missing in it."""
     panel = Panel("p", [("keyturn", 1, "1"), ("b", 9, "9")], 2)
-    root = ET.fromstring(draw("t < u", "note", [panel]))  # noqa: S314 - our own
+    root = ET.fromstring(draw("t < u", "note", [panel]))  # noqa: S314 - made by keyturn
     bars = [each for each in root.iter() if "bar" in each.get("class", "").split()]
 
     assert [bar.get("class") for bar in bars] == ["bar ours", "bar"]
     assert float(bars[0].get("width", "0")) < float(bars[1].get("width", "0"))
 
 
-def test_the_chart_has_each_goal_met_or_not() -> None:
-    """A picture that leaves out what is not met says more than was measured."""
+def test_the_chart_shows_met_and_missed_goals() -> None:
+    """The chart would omit missed goals."""
     _, measured = page.read()
     drawn = page.chart(measured)
     goals = [line for row in ROWS for line in row.lines if line.goal is not None]
@@ -133,7 +133,7 @@ def test_the_chart_has_each_goal_met_or_not() -> None:
 
 
 def test_a_run_is_written_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that differs from the results in the repository can't be trusted."""
+    """The page would differ from the results in the repository."""
     for name in ("RESULTS", "PAGE", "CHART"):
         monkeypatch.setattr(page, name, tmp_path / name)
 
@@ -141,13 +141,13 @@ def test_a_run_is_written_and_read_again(tmp_path: Path, monkeypatch: pytest.Mon
 
     assert page.read(tmp_path / "RESULTS") == (MACHINE, results())
     assert "2.00 KiB" in (tmp_path / "PAGE").read_text(encoding="utf-8")
-    ET.fromstring((tmp_path / "CHART").read_text(encoding="utf-8"))  # noqa: S314 - our own
+    ET.fromstring((tmp_path / "CHART").read_text(encoding="utf-8"))  # noqa: S314 - made by keyturn
 
 
-def test_rows_of_a_later_run_replace_those_before(
+def test_rows_of_a_later_run_replace_the_earlier_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A row that was measured again would need an hour of measuring everything, or be lost."""
+    """Measuring one row again would need a full run, or the new figures would be lost."""
     for name in ("RESULTS", "PAGE", "CHART"):
         monkeypatch.setattr(page, name, tmp_path / name)
     page.write(MACHINE, results())
@@ -163,8 +163,8 @@ def test_rows_of_a_later_run_replace_those_before(
         page.update(MACHINE | {"processor": "another", "mode": "full"}, later)
 
 
-def test_the_page_in_the_repository_is_that_of_its_results() -> None:
-    """A figure edited manually, or left from an older run, would pass for a measured one."""
+def test_the_page_in_the_repository_matches_the_results() -> None:
+    """A manually edited or outdated figure would be shown as measured."""
     machine, measured = page.read()
 
     assert page.PAGE.read_text(encoding="utf-8") == page.page(machine, measured)
@@ -177,12 +177,12 @@ class Terminal(io.StringIO):
     """A stream that is a terminal."""
 
     def isatty(self) -> bool:
-        """Return that it is one."""
+        """Return True."""
         return True
 
 
 def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere() -> None:
-    """A log full of control characters can't be read; a silent run looks stuck."""
+    """A log would be full of control characters, or a run without output seem stuck."""
     outputs: list[str] = []
     for stream in (Terminal(), io.StringIO()):
         progress = Progress(2, stream)

@@ -1,4 +1,4 @@
-"""What the tests of the configuration share: their own user, and a way to write files."""
+"""Fixtures of the configuration tests: a user of their own, and a way to write files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a user's home where nothing is configured yet."""
+    """Give the home directory of a user without a configuration."""
     for variable in list(os.environ):
         if variable.startswith(("KEYTURN_", "XDG_")):
             monkeypatch.delenv(variable)
@@ -27,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
-    """Give a function that writes a configuration file, by default closed to others."""
+    """Give a function that writes a configuration file, by default readable by its owner only."""
 
     def write_file(content: str, mode: int = 0o600) -> Path:
         path = tmp_path / "keyturn.toml"

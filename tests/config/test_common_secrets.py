@@ -1,4 +1,4 @@
-"""The settings that are taken for secrets where a provider is not imported."""
+"""The settings that count as secrets if the provider is not imported."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from keyturn.plugins import (
 )
 
 
-def test_the_common_secrets_are_those_of_the_common_settings() -> None:
-    """A secret that is written out for all to read would be missed in another's connection."""
+def test_common_secrets_match_the_common_settings() -> None:
+    """A readable secret in a connection that is not loaded would not be reported."""
     schemas = schemas_of(ClientSettings, ConfidentialSettings, KeySettings, CertificateSettings)
 
     assert {name for name, each in schemas.items() if each.get("writeOnly")} == COMMON_SECRETS

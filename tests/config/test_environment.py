@@ -1,4 +1,4 @@
-"""Settings in environment variables, over a file's or without one."""
+"""Settings in environment variables, with and without a configuration file."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def problems(name: str, path: Path | None = None) -> tuple[str, ...]:
 def test_variable_overrides_one_setting(
     write: Callable[..., Path], override: Callable[..., None]
 ) -> None:
-    """A deployment changes one setting without its own file."""
+    """A deployment could not change one setting without its own file."""
     override(
         "NORCE_STAGE",
         CLIENT_ID="from-the-environment",
@@ -71,8 +71,8 @@ def test_variable_overrides_one_setting(
 
 
 @pytest.mark.parametrize("name", ["norce-stage", "norce_stage", "norce.stage"])
-def test_environment_alone_suffices(override: Callable[..., None], name: str) -> None:
-    """A container often has no file; a variable's name can't hold a hyphen or a dot."""
+def test_environment_without_a_file_is_enough(override: Callable[..., None], name: str) -> None:
+    """A container without a file could not configure a connection named with a hyphen or a dot."""
     override("NORCE_STAGE", **ALONE, TIMEOUT="5", STORE="memory://")
 
     assert sorted(config.read().connections) == ["norce-stage"]
@@ -80,7 +80,7 @@ def test_environment_alone_suffices(override: Callable[..., None], name: str) ->
 
 
 def test_strings_are_read_as_numbers_and_booleans(override: Callable[..., None]) -> None:
-    """Every value of an environment variable is a string."""
+    """A number or a boolean in an environment variable would be refused as a string."""
     override(
         "CL",
         PROVIDER="commercelayer",
@@ -95,10 +95,10 @@ def test_strings_are_read_as_numbers_and_booleans(override: Callable[..., None])
     assert keyturn.load_connection("cl").token_request().scope == ("market:code:europe",)
 
 
-def test_string_that_is_no_number_is_reported_by_its_variable(
+def test_string_that_is_not_a_number_is_reported_with_its_variable(
     override: Callable[..., None],
 ) -> None:
-    """The user must find the variable, and its value may be a secret."""
+    """The error would not name the variable, or would show a value that may be secret."""
     override("X", **ALONE, APPLICATION_ID="s3cret", TIMEOUT="[", WAIT="true")
 
     timeout, wait, application_id = problems("x")
@@ -111,7 +111,7 @@ def test_string_that_is_no_number_is_reported_by_its_variable(
 def test_number_in_the_file_stays_strict_beside_variables(
     write: Callable[..., Path], override: Callable[..., None]
 ) -> None:
-    """A variable must not hide a mistake in the file."""
+    """A variable would hide a mistake in the file."""
     override("NORCE_STAGE", CLIENT_SECRET="s3cret-for-tests")
 
     (problem,) = problems("norce-stage", write(FILE.replace("1042", '"ten"')))
@@ -128,10 +128,10 @@ def test_number_in_the_file_stays_strict_beside_variables(
         ("_A__PROVIDER", ""),
     ],
 )
-def test_variable_of_no_connection_is_a_mistake(
+def test_variable_of_an_unknown_connection_is_reported(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, variable: str, question: str
 ) -> None:
-    """If the variable were ignored, the account that it should replace would stay in use."""
+    """The variable would be ignored, and the account that it should replace stay in use."""
     monkeypatch.setenv(f"KEYTURN_CONNECTIONS__{variable}", "s3cret-for-tests")
 
     assert problems("norce-stage", write(FILE)) == (
@@ -139,8 +139,8 @@ def test_variable_of_no_connection_is_a_mistake(
     )
 
 
-def test_variable_of_no_setting_is_a_mistake(override: Callable[..., None]) -> None:
-    """If the variable were ignored, the setting that it should replace would stay in use."""
+def test_variable_of_an_unknown_setting_is_reported(override: Callable[..., None]) -> None:
+    """The variable would be ignored, and the setting that it should replace stay in use."""
     override("X", **ALONE, CLIENT_IDD="made-up")
 
     assert problems("x") == (

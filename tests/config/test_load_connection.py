@@ -57,8 +57,8 @@ def message(name: str, path: Path) -> str:
     return str(caught.value)
 
 
-def test_connection_is_what_its_table_says(write: Callable[..., Path]) -> None:
-    """A lost setting would request a token of another account."""
+def test_connection_has_the_settings_of_its_table(write: Callable[..., Path]) -> None:
+    """A setting would be lost, and a token of another account be requested."""
     connection = keyturn.load_connection("norce-stage", config=write(NORCE))
 
     assert connection.name == "norce-stage"
@@ -73,7 +73,7 @@ def test_connection_is_what_its_table_says(write: Callable[..., Path]) -> None:
 def test_file_is_found_by_variable_and_in_the_users_directory(
     write: Callable[..., Path], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A service has no command line to name its file on; a person expects the default path."""
+    """A service could not choose its file, or a user's default file would not be read."""
     default = home / ".config" / "keyturn"
     default.mkdir(parents=True)
     (default / "keyturn.toml").write_text(ORO)
@@ -87,7 +87,7 @@ def test_file_is_found_by_variable_and_in_the_users_directory(
 def test_file_in_the_working_directory_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cloned folder could redirect secrets, or run a command."""
+    """A cloned repository could redirect secrets, or run a command."""
     (tmp_path / "keyturn.toml").write_text(ORO)
     monkeypatch.chdir(tmp_path)
 
@@ -106,7 +106,7 @@ def test_file_in_the_working_directory_is_not_read(
 def test_error_in_the_syntax_is_reported_with_its_position(
     tmp_path: Path, content: bytes, expected: str
 ) -> None:
-    """The user must find the line; the line itself may hold a secret."""
+    """The error would not name the line, or would show a secret in it."""
     path = tmp_path / "keyturn.toml"
     path.write_bytes(content)
 
@@ -120,7 +120,7 @@ def test_error_in_the_syntax_is_reported_with_its_position(
 def test_error_in_the_syntax_needs_no_position(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A later Python may word its syntax errors in another way, and quote a secret in them."""
+    """A syntax error in the words of a later Python would be raw, or would show a secret."""
 
     def fail(_: str) -> None:
         raise tomllib.TOMLDecodeError("s3cret-for-tests is unexpected on line 2")
@@ -131,7 +131,7 @@ def test_error_in_the_syntax_needs_no_position(
 
 
 def test_missing_and_unreadable_files_are_errors(tmp_path: Path) -> None:
-    """Without the named file keyturn would use other settings than the user means."""
+    """A missing file would be ignored, and other settings would be used."""
     missing = tmp_path / "missing.toml"
 
     assert message("x", missing) == (
@@ -140,8 +140,8 @@ def test_missing_and_unreadable_files_are_errors(tmp_path: Path) -> None:
     assert "Is a directory" in message("x", tmp_path)
 
 
-def test_file_that_is_no_regular_one_is_refused(tmp_path: Path) -> None:
-    """A FIFO that no process writes to would keep the application waiting forever."""
+def test_file_that_is_not_regular_is_refused(tmp_path: Path) -> None:
+    """A FIFO without a writer would block the application forever."""
     pipe = tmp_path / "keyturn.toml"
     os.mkfifo(pipe)
 
@@ -151,8 +151,8 @@ def test_file_that_is_no_regular_one_is_refused(tmp_path: Path) -> None:
         keyturn.plugins.provider_from_file(pipe)
 
 
-def test_unknown_connection_is_reported_with_the_known(write: Callable[..., Path]) -> None:
-    """A user who mistyped the name must see the right one."""
+def test_unknown_connection_is_reported_with_the_known_names(write: Callable[..., Path]) -> None:
+    """A user who mistyped the name would not see the valid names."""
     error = message("norce-stag", write(NORCE + ORO))
 
     assert "no connection is named 'norce-stag'. Did you mean norce-stage?" in error
@@ -160,12 +160,12 @@ def test_unknown_connection_is_reported_with_the_known(write: Callable[..., Path
 
 
 def test_name_that_is_not_a_string_is_reported() -> None:
-    """A program that passes a row's number would get an error that names no cause."""
+    """A program that passes an integer would get an unclear error."""
     with pytest.raises(ConfigurationError, match="a connection's name must be a string"):
         keyturn.load_connection(7)  # type: ignore[arg-type]
 
 
-def test_all_problems_are_reported_at_once_by_path(write: Callable[..., Path]) -> None:
+def test_all_problems_are_reported_at_once_with_their_paths(write: Callable[..., Path]) -> None:
     """A user would have to fix a file with one run for each problem."""
     path = write("""
         conections = 1
@@ -245,10 +245,10 @@ def test_all_problems_are_reported_at_once_by_path(write: Callable[..., Path]) -
         ("[connections]\nx = 3", "connections.x: must be a table"),
     ],
 )
-def test_another_value_than_a_table_is_reported(
+def test_value_that_is_not_a_table_is_reported(
     write: Callable[..., Path], content: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file of another form must not be read as an empty one."""
+    """A file with a wrong structure would be read as an empty one."""
     monkeypatch.setenv("KEYTURN_CONNECTIONS__Y__PROVIDER", "orocommerce")
 
     assert expected in problems("y", write(content))
@@ -257,7 +257,7 @@ def test_another_value_than_a_table_is_reported(
 def test_provider_that_is_not_installed_disables_no_other_connection(
     write: Callable[..., Path],
 ) -> None:
-    """One missing plugin would stop a service that does not use it."""
+    """One missing plugin would break a service that does not use it."""
     configured = config.read(write(NORCE + ORO.replace("orocommerce", "orocomerce")))
 
     assert configured.open("norce-stage").name == "norce-stage"
@@ -271,7 +271,7 @@ def test_provider_that_is_not_installed_disables_no_other_connection(
 def test_secret_source_that_is_not_installed_disables_no_other_connection(
     write: Callable[..., Path],
 ) -> None:
-    """A vault's plugin that one host lacks would stop all that this host does without it."""
+    """A missing vault plugin would break connections that don't use the vault."""
     configured = config.read(write(NORCE + ORO.replace("env =", "volt =")))
 
     assert configured.open("norce-stage").name == "norce-stage"
@@ -295,13 +295,13 @@ def test_secret_source_that_is_not_installed_disables_no_other_connection(
 def test_mistake_in_a_connection_disables_no_other_connection(
     write: Callable[..., Path], caplog: pytest.LogCaptureFixture, mistake: str, problem: str
 ) -> None:
-    """One tenant's wrong row would stop a service that does not use it."""
+    """One tenant's mistake would break a service that does not use that connection."""
     broken = ORO.replace('client_secret = { env = "ORO_SECRET" }', mistake).replace("oro]", "bad]")
     path = write(NORCE + broken)
 
     for _ in range(2):
         assert keyturn.load_connection("norce-stage", config=path).name == "norce-stage"
-    assert len(caplog.records) <= 1  # what shows without importing the provider, once
+    assert len(caplog.records) <= 1  # a mistake that needs no import of the provider is logged once
     assert all(f"connections.bad.{problem}" in each.getMessage() for each in caplog.records)
     for use in (config.read(path).check, lambda: keyturn.load_connection("bad", config=path)):
         with pytest.raises(ConfigurationError) as caught:
@@ -313,7 +313,7 @@ def test_mistake_in_a_connection_disables_no_other_connection(
 def test_check_accepts_a_reference_to_a_key_that_it_does_not_resolve(
     write: Callable[..., Path], register: Callable[..., Path]
 ) -> None:
-    """The form of a private key can't be checked before the reference is resolved."""
+    """A reference to a private key would be refused because its value is unknown."""
     package = register("bank", "made_up_bank") / "made_up_bank"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -335,10 +335,10 @@ def test_check_accepts_a_reference_to_a_key_that_it_does_not_resolve(
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
-def test_written_secret_needs_a_file_that_only_its_owner_can_open(
+def test_plain_secret_needs_a_file_that_only_its_owner_can_read(
     write: Callable[..., Path], mode: int
 ) -> None:
-    """Every user of the host could read the secret."""
+    """A secret that every user of the host can read would be accepted."""
     assert problems("norce-stage", write(NORCE, mode)) == (
         (
             "connections.norce-stage.client_secret: a plain secret is allowed only in a file that "
@@ -348,27 +348,27 @@ def test_written_secret_needs_a_file_that_only_its_owner_can_open(
     )
 
 
-def test_written_secret_of_another_connection_is_reported_too(write: Callable[..., Path]) -> None:
-    """Other users can read the secrets of all connections in the file."""
+def test_plain_secret_of_another_connection_is_reported_too(write: Callable[..., Path]) -> None:
+    """A readable secret of another connection in the file would be accepted."""
     (problem,) = problems("oro", write(NORCE + ORO, 0o644))
 
     assert problem.startswith("connections.norce-stage.client_secret: ")
 
 
-def test_written_secret_needs_a_file_of_the_users_own(
+def test_plain_secret_needs_a_file_that_the_user_owns(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another owner of the file can open it to others at any time."""
+    """A file whose owner can make it readable for others at any time would be accepted."""
     path = write(NORCE)
     monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
 
     assert len(problems("norce-stage", path)) == 1
 
 
-def test_references_are_accepted_in_a_file_open_to_all(
+def test_references_are_accepted_in_a_file_readable_by_all(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A configuration without secrets belongs into version control."""
+    """A configuration without secrets could not be readable, as in version control."""
     monkeypatch.setenv("ORO_SECRET", "s3cret-for-tests")
     connection = keyturn.load_connection("oro", config=write(ORO, 0o644))
 
@@ -378,7 +378,7 @@ def test_references_are_accepted_in_a_file_open_to_all(
 def test_secret_of_another_connection_is_not_resolved(
     write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Loading one connection must not unlock the others' secrets, or run their commands."""
+    """Loading one connection would resolve the secrets of others, or run their commands."""
     monkeypatch.setenv("ORO_SECRET", "s3cret-for-tests")
     witness = tmp_path / "witness"
     other = ORO.replace("oro]", "other]").replace(
@@ -391,7 +391,7 @@ def test_secret_of_another_connection_is_not_resolved(
 
 
 def test_provider_of_another_connection_is_not_imported(write: Callable[..., Path]) -> None:
-    """A broken plugin that one connection uses must not break the others."""
+    """A broken plugin that one connection uses would break the others."""
     path = write(NORCE + ORO)
     script = f"""if True:
         import sys, keyturn
@@ -406,7 +406,7 @@ def test_provider_of_another_connection_is_not_imported(write: Callable[..., Pat
 
 
 def test_check_covers_every_connection(write: Callable[..., Path]) -> None:
-    """A mistake in a connection that is used once a year must show before it is needed."""
+    """A mistake in a rarely used connection would be noticed only when it is needed."""
     config.read(write(NORCE + ORO)).check()
     with pytest.raises(ConfigurationError) as caught:
         config.read(write(NORCE + ORO.replace("url", "side"))).check()
@@ -417,10 +417,10 @@ def test_check_covers_every_connection(write: Callable[..., Path]) -> None:
     }
 
 
-def test_provider_that_cannot_be_loaded_is_reported_by_path(
+def test_provider_that_cannot_be_loaded_is_reported_with_its_path(
     write: Callable[..., Path], register: Callable[..., Path]
 ) -> None:
-    """Of many connections the one with the broken plugin must be named."""
+    """The error would not name the connection with the broken plugin."""
     register("broken", "no_such_module")
 
     (problem,) = problems("oro", write(ORO.replace("orocommerce", "broken")))
@@ -432,17 +432,17 @@ def test_provider_that_cannot_be_loaded_is_reported_by_path(
 def test_default_store_is_the_users_cache_directory(
     write: Callable[..., Path], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two runs of a script would each request a token."""
+    """Each run of a script would request a token."""
     monkeypatch.setenv("ORO_SECRET", "s3cret-for-tests")
     keyturn.load_connection("oro", config=write(ORO)).forget()
 
     assert (home / ".cache" / "keyturn" / "cache.db").exists()
 
 
-def test_store_is_the_connections_or_the_files_or_the_variables(
+def test_store_of_the_connection_the_file_or_the_variable_is_used(
     write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A token must not be written to a directory that the user did not choose."""
+    """A token would be written to a directory that the user did not choose."""
     monkeypatch.setenv("ORO_SECRET", "s3cret-for-tests")
     monkeypatch.setenv("KEYTURN_STORE", f"disk://{tmp_path}/variable")
     top = f'store = "disk://{tmp_path}/top"\n'
@@ -463,14 +463,14 @@ def test_store_is_the_connections_or_the_files_or_the_variables(
         (ORO, "x", "KEYTURN_STORE: "),
     ],
 )
-def test_unusable_store_is_reported_by_path(
+def test_unusable_store_is_reported_with_its_path(
     write: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
     content: str,
     variable: str | None,
     location: str,
 ) -> None:
-    """A store can be given in three places; the one to fix must be named."""
+    """The error would not say which of three places names the unusable store."""
     monkeypatch.setenv("ORO_SECRET", "s3cret-for-tests")
     if variable:
         monkeypatch.setenv("KEYTURN_STORE", variable)
@@ -481,8 +481,8 @@ def test_unusable_store_is_reported_by_path(
     assert "s3cret" not in problem
 
 
-def test_options_of_a_connection_are_its_own(write: Callable[..., Path]) -> None:
-    """A batch job can wait for minutes, and a web request can't wait at all."""
+def test_options_apply_to_one_connection(write: Callable[..., Path]) -> None:
+    """A batch job that waits for minutes and a web request could not have different options."""
     path = write(NORCE + "margin = 60\ntimeout = 5.5\nwait = 90\n")
 
     configured = config.read(path)
@@ -502,7 +502,7 @@ def test_rate_limit_of_a_connection_is_kept(
     limit: str,
     sent: int,
 ) -> None:
-    """The limit that a user has configured would be exceeded, or another one be kept."""
+    """The configured limit would be exceeded, or another limit would apply."""
     server = serve(token_response)
     content = NORCE + f'token_url = "{server.url}"\nstore = "memory://"\n'
     if source == "file":
@@ -519,7 +519,7 @@ def test_rate_limit_of_a_connection_is_kept(
 
 
 def test_byte_order_mark_is_ignored(write: Callable[[str], Path]) -> None:
-    """A file saved by a Windows editor would be rejected as not TOML."""
+    """A file saved by a Windows editor would be refused as invalid TOML."""
     path = write("")
     path.write_bytes(b"\xef\xbb\xbf" + ORO.replace("\n", "\r\n").encode())
     assert "oro" in sorted(config.read(path).connections)

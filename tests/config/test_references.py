@@ -1,4 +1,4 @@
-"""Secret references: each source, and what prevents that a secret is found."""
+"""Secret references: each source, and the errors when a secret cannot be found."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def get_password(service, user):
 
 
 class Vault:
-    """A plugin that knows a secret source."""
+    """A plugin with the secret source `vault`."""
 
     @keyturn.plugins.hookimpl
     def keyturn_secret(self, source: str, reference: object) -> str | None:
@@ -51,7 +51,7 @@ class Vault:
 
 @pytest.fixture
 def vault() -> Iterator[None]:
-    """Register the plugin for the length of a test."""
+    """Register the plugin until the end of the test."""
     plugin = Vault()
     plugin_manager().register(plugin)
     yield
@@ -75,26 +75,28 @@ def sent(connection: keyturn.Connection) -> str:
     return secret
 
 
-def test_environment_variable(
+def test_secret_is_read_from_an_environment_variable(
     load: Callable[..., keyturn.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Containers usually get their secrets this way."""
+    """A container could not get its secret from a variable."""
     monkeypatch.setenv("A_SECRET", CANARY)
 
     assert sent(load('{ env = "A_SECRET" }')) == CANARY
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
-def test_file(load: Callable[..., keyturn.Connection], home: Path, ending: str) -> None:
-    """An editor ends a file with a line break that does not belong to the secret."""
+def test_secret_is_read_from_a_file(
+    load: Callable[..., keyturn.Connection], home: Path, ending: str
+) -> None:
+    """The line break at the end of a file would be sent as a part of the secret."""
     (home / "secret").write_bytes(CANARY.encode() + ending.encode())
 
     assert sent(load(f'{{ file = "{home}/secret" }}')) == CANARY
     assert sent(load('{ file = "~/secret" }')) == CANARY
 
 
-def test_command(load: Callable[..., keyturn.Connection]) -> None:
-    """A password manager prints the secret in the first line and notes below; no shell runs."""
+def test_secret_is_read_from_a_command(load: Callable[..., keyturn.Connection]) -> None:
+    """The notes below a password manager's first line would be sent, or a shell would run."""
     secret = '{ command = ["printf", "%s\\r\\nnotes; $HOME", "' + CANARY + '"] }'
 
     assert sent(load(secret)) == CANARY
@@ -103,17 +105,17 @@ def test_command(load: Callable[..., keyturn.Connection]) -> None:
 def test_command_gets_no_input_and_shows_no_error_output(
     load: Callable[..., keyturn.Connection], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A command that waits for input would hang a service; its error output may hold a secret."""
+    """A command that reads input would hang, or its error output show a secret."""
     script = f"cat; echo {CANARY} >&2; echo {CANARY}"
 
     assert sent(load(f'{{ command = ["sh", "-c", "{script}"] }}')) == CANARY
     assert CANARY not in capfd.readouterr().err
 
 
-def test_keyring(
+def test_secret_is_read_from_the_keyring(
     load: Callable[..., keyturn.Connection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A service's name in the keyring can be a URL; the user's name is after the last slash."""
+    """A service name that is a URL would be split at the wrong slash."""
     (tmp_path / "keyring.py").write_text(KEYRING)
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -127,10 +129,10 @@ def test_keyring(
 
 
 @pytest.mark.usefixtures("vault")
-def test_plugins_source(
+def test_secret_is_read_from_a_plugins_source(
     load: Callable[..., keyturn.Connection], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A secret manager of another vendor must not need a change of keyturn."""
+    """Another vendor's secret manager would need a change of keyturn."""
     assert sent(load("{ vault = 3 }")) == CANARY
     for reference in ("broken", "odd"):
         with pytest.raises(ConfigurationError, match="no secret source is named 'vault'"):
@@ -144,7 +146,7 @@ def test_plugins_source(
 def test_reference_is_resolved_when_a_token_is_needed(
     load: Callable[..., keyturn.Connection], home: Path
 ) -> None:
-    """A service would not start before its secret is mounted."""
+    """A service could not start before its secret is mounted."""
     connection = load('{ file = "~/secret" }')
     with pytest.raises(ConfigurationError, match=r"client_secret: the file ~/secret can't be read"):
         connection.token()
@@ -214,7 +216,7 @@ def test_cause_is_reported_when_a_secret_is_not_found(
     reference: str,
     expected: str,
 ) -> None:
-    """The user must see which setting is wrong, and why."""
+    """The error would not name the wrong setting and the cause."""
     monkeypatch.setitem(sys.modules, "keyring", None)
     monkeypatch.setenv("EMPTY", "")
     (home / "large").write_bytes(b"x" * 65537)
@@ -246,15 +248,15 @@ def test_cause_is_reported_when_a_secret_is_not_found(
         f'{ORO}client_secret = {{ env = "X" }}\nstore = "mysql://user:{CANARY}@host"',
     ],
 )
-def test_no_error_shows_a_secret_not_even_in_its_traceback(
+def test_error_and_its_traceback_show_no_secret(
     write: Callable[..., Path], home: Path, monkeypatch: pytest.MonkeyPatch, content: str
 ) -> None:
-    """Error trackers send the locals of every frame to another company's servers."""
+    """An error tracker, which records local variables, would send a secret to its vendor."""
     monkeypatch.setenv("KEYTURN_CONNECTIONS__ORO__API_URL", CANARY)
     (home / "canary").write_text(CANARY)
     (home / "lines").write_text(f"{CANARY}\n{CANARY}\n")
     (home / "binary").write_bytes(CANARY.encode() + b"\xff")
-    # Only the locals of keyturn's own frames count.
+    # Only the local variables of keyturn's own frames count.
     path = write(content)
     del content
 
@@ -285,12 +287,12 @@ KEYS = ["provider", "client_id", "client_secret", "url", "scope", "timeout", "st
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(table=st.dictionaries(st.sampled_from(KEYS), VALUES), real=st.booleans())
-def test_any_content_of_a_file_raises_our_error_and_shows_no_value(
+def test_any_content_of_a_file_raises_a_keyturn_error_without_values(
     write: Callable[..., Path],
     table: dict[str, str],
     real: bool,
 ) -> None:
-    """Users write the file manually: a value of any type can be anywhere, and be a secret."""
+    """A value of a wrong type would cause a raw Python error, or be shown although secret."""
     if real:
         table["provider"] = '"orocommerce"'
     elif "provider" in table:

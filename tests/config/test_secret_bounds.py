@@ -1,4 +1,4 @@
-"""Secret references are bounded in bytes and in seconds, and stop no other connection."""
+"""Secret references are bounded in bytes and in seconds, and block no other connection."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ CANARY = "c4nary-s3cret-for-tests"
 
 
 class HangingKeyring:
-    """Stands in for the package keyring."""
+    """A replacement for the package keyring."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.may_end = threading.Event()
 
     def get_password(self, service: str, user: str) -> str:
-        """Return the password, as soon as it may."""
+        """Return the password when it is released."""
         del user
         self.calls.append(service)
         self.may_end.wait(60)
@@ -61,7 +61,7 @@ def sent(connection: keyturn.Connection) -> str:
 
 
 def shell(script: str) -> str:
-    """Return a reference to what a shell prints."""
+    """Return a reference to the output of a shell script."""
     return f'{{ command = ["sh", "-c", {json.dumps(script)}] }}'
 
 
@@ -84,7 +84,7 @@ def shell(script: str) -> str:
         ('{ file = "~/fifo/x" }', 20, "~/fifo/x can't be read: Not a directory"),
     ],
 )
-def test_source_without_end_is_a_clear_error(
+def test_endless_source_is_reported(
     load: Callable[..., keyturn.Connection],
     home: Path,
     reference: str,
@@ -117,16 +117,18 @@ def test_source_without_end_is_a_clear_error(
         f"sleep 0.1; printf {CANARY[:5]}; sleep 0.1; echo {CANARY[5:]}",
     ],
 )
-def test_good_secret_is_not_lost(load: Callable[..., keyturn.Connection], script: str) -> None:
-    """An agent that a password manager starts keeps its output open, as notes and errors may."""
+def test_valid_secret_is_read_despite_background_processes_and_output(
+    load: Callable[..., keyturn.Connection], script: str
+) -> None:
+    """A secret would be lost if the command starts an agent, or prints notes or errors."""
     assert sent(load(shell(script))) == CANARY
 
 
 @pytest.mark.parametrize("source", ["keyring", "plugin"])
-def test_source_that_hangs_ends_with_the_timeout(
+def test_hanging_source_times_out(
     load: Callable[..., keyturn.Connection], monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
-    """A keyring that waits for its user would hold a service; each call, one more thread."""
+    """A keyring that waits for its user would block a service, with a new thread for each call."""
     keyring = HangingKeyring()
     monkeypatch.setitem(sys.modules, "keyring", keyring)  # type: ignore[arg-type]
 
@@ -159,7 +161,7 @@ def test_source_that_hangs_ends_with_the_timeout(
 def test_secret_is_read_where_no_thread_can_be_started(
     load: Callable[..., keyturn.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that may start no thread would never find its secret."""
+    """A process that cannot start a thread would not get its secret."""
 
     def start(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -170,8 +172,10 @@ def test_secret_is_read_where_no_thread_can_be_started(
         load('{ keyring = "a/b" }').token_request()
 
 
-def test_interrupt_in_a_plugin_is_an_interrupt(load: Callable[..., keyturn.Connection]) -> None:
-    """A person who gives up while a plugin waits for a password would not be obeyed."""
+def test_keyboard_interrupt_in_a_plugin_reaches_the_caller(
+    load: Callable[..., keyturn.Connection],
+) -> None:
+    """Ctrl-C while a plugin waits for a password would have no effect."""
 
     class Vault:
         @keyturn.plugins.hookimpl
@@ -189,14 +193,14 @@ def test_interrupt_in_a_plugin_is_an_interrupt(load: Callable[..., keyturn.Conne
 
 
 @pytest.mark.parametrize("has_terminal", [False, True])
-def test_command_that_is_late_is_ended(
+def test_command_is_ended_at_the_timeout(
     load: Callable[..., keyturn.Connection],
     home: Path,
     monkeypatch: pytest.MonkeyPatch,
     *,
     has_terminal: bool,
 ) -> None:
-    """Each attempt would leave processes behind; its own session locks a password manager."""
+    """Each attempt would leave processes running, or a new session lock a password manager."""
 
     def isatty(_: int) -> bool:
         return has_terminal
@@ -214,23 +218,23 @@ def test_command_that_is_late_is_ended(
 
 
 def is_alive(process: int) -> bool:
-    """Return whether a process runs; it gets ten seconds to end."""
+    """Return whether a process still runs after at most ten seconds."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:
             state = (Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()
         except (FileNotFoundError, ProcessLookupError):
             return False
-        if state[0] == "Z":  # nothing has waited for it
+        if state[0] == "Z":  # it has ended, but its parent has not read its status
             return False
         time.sleep(0.01)
     return True
 
 
-def test_connection_whose_secret_hangs_stops_no_other(
+def test_hanging_secret_of_a_connection_blocks_no_other(
     write: Callable[..., Path], home: Path
 ) -> None:
-    """One tenant's secret manager that is down would stop all others."""
+    """One tenant's unavailable secret manager would block all other tenants."""
     with Emulator() as emulator:
         settings = emulator.settings("orocommerce")
         secret = settings.pop("client_secret")
@@ -266,10 +270,10 @@ def test_connection_whose_secret_hangs_stops_no_other(
     assert "the command sleep took longer than 2 s" in str(failures[0])
 
 
-def test_mounted_secret_is_picked_up_when_it_is_rotated(
+def test_mounted_secret_is_read_again_after_a_rotation(
     write: Callable[..., Path], home: Path
 ) -> None:
-    """A mounted secret is replaced through a symbolic link; a process would keep the old one."""
+    """A process would keep an old secret after its mounted symbolic link was replaced."""
     with Emulator() as emulator:
         settings = emulator.settings("orocommerce")
         secret = str(settings.pop("client_secret"))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-# Written out, since the names of parametrized tests hold them.
+# Constants, because the IDs of parametrized tests contain them.
 KEY = "YSBtYWRlLXVwIGtleSwgZ29vZCBmb3IgdGVzdHMgMDE"
 NEW_KEY = "YSBtYWRlLXVwIGtleSwgZ29vZCBmb3IgdGVzdHMgMDI"
 REFERENCE = 'store_key = { env = "MADE_UP_KEY" }'
@@ -41,13 +41,13 @@ def account(emulator: Emulator, tmp_path: Path) -> str:
 
 
 def token(path: Path) -> str:
-    """Return the token of the configured connection, opened anew."""
+    """Open the configured connection again, and return its token."""
     with keyturn.load_connection("oro", config=path) as connection:
         return connection.token().access_token
 
 
 def stored(tmp_path: Path) -> bytes:
-    """Return all that the files of the store hold."""
+    """Return the content of all files of the store."""
     return b"".join(path.read_bytes() for path in (tmp_path / "tokens").glob("*.db"))
 
 
@@ -69,7 +69,7 @@ def test_tokens_are_encrypted_and_shared(
     monkeypatch: pytest.MonkeyPatch,
     store_key: str,
 ) -> None:
-    """Tokens would be stored in plain text, or requested each time, in spite of the key."""
+    """Despite the key, tokens would be stored unencrypted, or requested for each process."""
     monkeypatch.setenv("MADE_UP_KEY", KEY)
     path = write(f"{store_key}\n{account}")
 
@@ -84,7 +84,7 @@ def test_tokens_are_encrypted_and_shared(
 def test_keys_are_rotated_without_a_token_request(
     write: Callable[..., Path], account: str, emulator: Emulator
 ) -> None:
-    """A new key would cost a token request for every account at once."""
+    """A new key would cause a token request for every account at once."""
     old = token(write(f"store_key = '{KEY}'\n{account}"))
 
     assert token(write(f"store_key = ['{NEW_KEY}', '{KEY}']\n{account}")) == old
@@ -92,10 +92,10 @@ def test_keys_are_rotated_without_a_token_request(
     assert token(write(f"store_key = '{NEW_KEY}'\n{account}")) != old
 
 
-def test_the_variables_store_is_encrypted_too(
+def test_store_of_the_variable_is_encrypted_too(
     write: Callable[..., Path], account: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store named in the environment would hold tokens in plain text."""
+    """A store named in the environment would contain unencrypted tokens."""
     monkeypatch.setenv("KEYTURN_STORE", f"disk://{tmp_path}/tokens")
     without = "\n".join(line for line in account.splitlines() if not line.startswith("store"))
 
@@ -122,10 +122,10 @@ def test_the_variables_store_is_encrypted_too(
         ('""', "store_key: an encrypted store needs at least one key, and each"),
     ],
 )
-def test_problems_are_reported_by_path_and_nothing_is_stored(
+def test_problems_are_reported_with_their_paths_and_nothing_is_stored(
     write: Callable[..., Path], account: str, tmp_path: Path, given: str, expected: str
 ) -> None:
-    """A wrong key would leave tokens in plain text, or appear in a log."""
+    """With a wrong key, tokens would be stored unencrypted, or a log would show the key."""
     (problem,) = problems(write(f"store_key = {given}\n{account}"))
 
     assert problem.startswith(expected)
@@ -135,14 +135,14 @@ def test_problems_are_reported_by_path_and_nothing_is_stored(
 def test_key_in_a_file_that_others_can_read_is_rejected(
     write: Callable[..., Path], account: str
 ) -> None:
-    """Every user who can read the file could read the tokens."""
+    """A key in a file that other users can read would be accepted, and they could read tokens."""
     found = problems(write(f"store_key = '{KEY}'\n{account}", mode=0o644))
 
     assert any(p.startswith("store_key: a plain secret is allowed only in") for p in found)
 
 
 def test_check_finds_problems_without_resolving(write: Callable[..., Path], account: str) -> None:
-    """A check would run commands, or make a keyring show a dialog."""
+    """`check` would run commands, or cause a dialog of the keyring."""
     config.read(write(f"{REFERENCE}\n{account}")).check()
     with pytest.raises(ConfigurationError, match="store_key: must be"):
         config.read(write(f"store_key = 7\n{account}")).check()

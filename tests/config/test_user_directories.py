@@ -1,4 +1,4 @@
-"""The user's own directories: none where they are not absolute, and what stands in for them."""
+"""User directories: unused if they are not absolute, with memory as the store instead."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VARIABLES = {
 
 @pytest.fixture(autouse=True)
 def _shop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Configure a connection in the environment; no warning of another test suppresses one."""
+    """Configure a connection in the environment, and reset the warning that is logged once."""
     for name, value in VARIABLES.items():
         monkeypatch.setenv(f"KEYTURN_CONNECTIONS__SHOP__{name}", value)
     configuration._warn_of_memory.cache_clear()  # noqa: SLF001 - as in a new process
@@ -36,7 +36,7 @@ def _shop(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def nameless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the user have no home and no entry in passwd; the working directory has files."""
+    """Remove the user's home and passwd entry, and put files into the working directory."""
 
     def missing(_: int) -> None:
         raise KeyError
@@ -54,14 +54,14 @@ def nameless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_user_without_a_home_has_no_directory(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, old: bool
 ) -> None:
-    """A configuration in the working directory would be used, or no token come."""
+    """A configuration in the working directory would be used, or no token be returned."""
 
     def user_dir(name: str) -> str:
         if old:
             return f"~/.config/{name}"
         raise RuntimeError
 
-    # As platformdirs 4.2 to 4.11 have it, and as later ones do.
+    # platformdirs 4.2 to 4.11 return the path; later versions raise RuntimeError.
     monkeypatch.setattr(platformdirs, "user_config_dir", user_dir)
     monkeypatch.setattr(platformdirs, "user_cache_dir", user_dir)
     assert sorted(config.read().connections) == ["shop"]
@@ -79,7 +79,7 @@ def test_user_without_a_home_has_no_directory(
 def test_default_store_that_cannot_be_used_is_replaced_by_memory(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A Python without sqlite3 would get no token by default."""
+    """A Python without sqlite3 would return no token by default."""
     open_store = configuration.shared_store
 
     def without_sqlite(url: str) -> keyturn.stores.TokenStore:
@@ -96,10 +96,10 @@ def test_default_store_that_cannot_be_used_is_replaced_by_memory(
         keyturn.load_connection("shop")
 
 
-def test_file_is_private_where_there_are_no_user_ids(
+def test_file_counts_as_private_on_systems_without_user_ids(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Windows has modes that say nothing: each configuration with a secret would be refused."""
+    """On Windows, where modes have no meaning, each file with a secret would be refused."""
     path = tmp_path / "keyturn.toml"
     path.write_text(
         '[connections.own]\nprovider = "commercelayer"\nkind = "integration"\n'

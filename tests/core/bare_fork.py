@@ -1,9 +1,9 @@
 """A fork by the C library, which runs no hook of Python's, as under uWSGI.
 
-Its child inherits the condition that hands the interpreter from thread to thread. Where a thread
-of the parent waited for that at the fork, the child's own threads may never get it: a limit of
-CPython, which the page Deploy names. So the fork waits for a moment at which no other thread wants
-to run, which is what a master process has between two requests.
+The child inherits the lock of the interpreter (GIL) in its current state. If a thread of the parent
+waits for the lock at the fork, the child's threads may never get it. This is a limit of CPython,
+which the page Deploy describes. So the fork waits for a moment at which no other thread wants to
+run, as in a master process between two requests.
 """
 
 BARE_FORK = """

@@ -1,4 +1,4 @@
-"""What the tests of core share: platforms described by data, token requests, TLS and a proxy."""
+"""Fixtures of the core tests: platforms described by data, token requests, TLS and a proxy."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def platform(world: World) -> Callable[..., keyturn.Connection]:
             Specification(provider, values),
             world.store,
             clock=world.clock.clock,
-            transport=None if real else world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
+            transport=None if real else world.endpoint,  # type: ignore[arg-type]  # only `send` is used
         )
 
     return connect
@@ -100,7 +100,7 @@ def failed_request(
 ) -> Callable[..., errors.KeyturnError]:
     """Give a function that returns the error of a token request that must fail.
 
-    Neither the error nor what is behind it holds the request's secret.
+    Neither the error nor its causes may show the request's secret.
     """
 
     def fail(transport: Transport, url: str, seconds: float = 10.0) -> errors.KeyturnError:

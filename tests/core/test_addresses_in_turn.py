@@ -1,4 +1,4 @@
-"""Hosts with several addresses: one that is dead costs a fraction of the deadline (RFC 8305)."""
+"""Hosts with several addresses: a dead address costs a fraction of the deadline (RFC 8305)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Resolve = Callable[[str, list[str]], None]
 
 REFUSING = "127.0.0.9"
-UNROUTABLE = "fe80::1"  # of no interface
+UNROUTABLE = "fe80::1"  # link-local, without an interface
 FORBIDDEN = "10.1.2.3"
 
 
@@ -52,7 +52,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Resolve:
 
 @pytest.fixture
 def silence() -> Iterator[Callable[[int], list[str]]]:
-    """Give a function that lets addresses drop all packets at a port, and returns them."""
+    """Give a function that returns addresses which drop all packets to a port."""
     with contextlib.ExitStack() as held:
 
         def at(port: int, number: int = 1) -> list[str]:
@@ -61,7 +61,7 @@ def silence() -> Iterator[Callable[[int], list[str]]]:
                 held.enter_context(socket.create_server((each, port), backlog=0))
                 for _ in range(4):  # the kernel drops what its queue has no room for
                     waiting = held.enter_context(socket.socket())
-                    waiting.setblocking(False)  # noqa: FBT003 - its only, positional, argument
+                    waiting.setblocking(False)  # noqa: FBT003 - the parameter has no name
                     waiting.connect_ex((each, port))
             return addresses
 
@@ -127,7 +127,7 @@ def test_short_deadline_has_room_for_each_address(
 def test_address_that_accepts_late_is_used(
     serve: Serve, resolve: Resolve, monkeypatch: pytest.MonkeyPatch, token_response: bytes
 ) -> None:
-    """An address that is slow, and the only one that works, would be given up too soon."""
+    """A slow address would be given up too soon, although it is the only one that works."""
     monkeypatch.setattr("keyturn._http.tcp._ATTEMPT_DELAY", 0.0)
     server = serve(token_response)
     resolve("localhost", ["127.0.0.1", REFUSING, UNROUTABLE])
@@ -135,10 +135,10 @@ def test_address_that_accepts_late_is_used(
     assert connected(server.port).token().access_token == "t0ken"
 
 
-def test_every_address_silent_is_the_deadline(
+def test_deadline_holds_when_no_address_responds(
     resolve: Resolve, silence: Callable[..., list[str]]
 ) -> None:
-    """A host that drops all packets would hold a caller beyond its timeout."""
+    """A host that drops all packets would block a caller beyond the timeout."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     resolve("localhost", silence(port, 3))
@@ -149,8 +149,8 @@ def test_every_address_silent_is_the_deadline(
 
 
 def test_each_cause_is_named(resolve: Resolve) -> None:
-    """The user would see the cause at the last address only, such as that there is no IPv6."""
-    resolve("localhost", [REFUSING, "224.0.0.1", "127.0.0.8"])  # no TCP goes to many
+    """The error would give only the cause at the last address, such as missing IPv6."""
+    resolve("localhost", [REFUSING, "224.0.0.1", "127.0.0.8"])  # no TCP to a multicast address
     with pytest.raises(errors.EndpointUnavailable) as caught:
         connected(9).token()
 
@@ -165,7 +165,7 @@ def test_address_without_a_socket_leads_to_the_next(
     token_response: bytes,
     code: int,
 ) -> None:
-    """A machine without IPv6 would get no token from a host that has it."""
+    """A machine without IPv6 would get no token from a host that has an IPv6 address."""
     server = serve(token_response)
     resolve("localhost", [UNROUTABLE, "127.0.0.1"])
     real = socket.socket
@@ -180,8 +180,8 @@ def test_address_without_a_socket_leads_to_the_next(
     assert connected(server.port).token().access_token == "t0ken"
 
 
-def test_no_address_is_a_failure(resolve: Resolve) -> None:
-    """A resolver that returns nothing would raise an error of the system's own."""
+def test_name_without_an_address_is_reported(resolve: Resolve) -> None:
+    """A resolver that returns no address would cause a raw system error."""
     resolve("localhost", [])
     with pytest.raises(errors.EndpointUnavailable, match="its name has no address"):
         connected(9).token()
@@ -191,7 +191,7 @@ def test_no_address_is_a_failure(resolve: Resolve) -> None:
 def test_policy_checks_every_address(
     serve: Serve, resolve: Resolve, token_response: bytes, place: int
 ) -> None:
-    """A name with one forbidden address would lead to it, once the others do not respond."""
+    """A forbidden address of a name would be used if its other addresses do not respond."""
     server = serve(token_response)
     addresses = ["127.0.0.1", "127.0.0.1"]
     resolve("localhost", [*addresses[:place], FORBIDDEN, *addresses[place:]])
@@ -208,7 +208,7 @@ def test_proxy_with_a_dead_address_is_used(
     silence: Callable[..., list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A proxy with one dead address would cut off a whole network."""
+    """A network whose proxy has one dead address would get no token."""
     proxy = serve(b"HTTP/1.1 403 X\r\n\r\n")
     resolve("proxy.example", [*silence(proxy.port), UNROUTABLE, "127.0.0.1"])
     for name in ("https_proxy", "NO_PROXY", "no_proxy"):
@@ -226,8 +226,8 @@ def test_proxy_with_a_dead_address_is_used(
     assert len(proxy.received) == 1
 
 
-def test_families_take_turns() -> None:
-    """A host with four dead addresses of IPv6 would use up the time before IPv4 is tried."""
+def test_ipv6_and_ipv4_addresses_alternate() -> None:
+    """Four dead IPv6 addresses of a host would use up the time before IPv4 is tried."""
     found = [info(each, 443) for each in ("::1", "::2", "::3", "10.0.0.1", "10.0.0.2")]
     order = [each[4][0] for each in in_turn(found)]
 

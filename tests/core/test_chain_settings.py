@@ -1,4 +1,4 @@
-"""Chains of token requests: endpoints that settings move, mistakes, and what `explain` shows."""
+"""Chains of token requests: endpoints that settings change, mistakes, and what `explain` shows."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ USUAL = {
     ],
     ids=["own origin", "elsewhere", "unknown origin"],
 )
-def test_step_at_the_moved_origin_follows(data: dict[str, Any], url: str) -> None:
-    """The secret of a staging system would go to production, or another system's to staging."""
+def test_step_moves_with_the_origin_of_the_token_url(data: dict[str, Any], url: str) -> None:
+    """A staging secret would be sent to production, or another system's secret to staging."""
     provider = keyturn.plugins.provider_from_data(USUAL | data)
     settings = SETTINGS | {"token_url": "https://staging.example/token"}
     with keyturn.connect(provider, settings) as connection:
@@ -70,7 +70,7 @@ def chain(length: int, first: Any = None) -> Any:
     ids=["previous", "discovery", "type of a step", "length"],
 )
 def test_wrong_step_is_reported(provider: Any, problem: str) -> None:
-    """A third-party provider's mistake would be an error of Python's at the first request."""
+    """A mistake in a third-party provider would be a raw Python error at the first request."""
     with pytest.raises(KeyturnError) as caught:
         keyturn.connect(provider, SETTINGS)
 
@@ -78,7 +78,7 @@ def test_wrong_step_is_reported(provider: Any, problem: str) -> None:
 
 
 def test_domains_of_a_step_are_those_of_its_addresses() -> None:
-    """An address in the first response could lead anywhere."""
+    """An address in the first response could send the next request to any host."""
     step = USUAL["previous"] | {"domains": ["acme.example"]}  # type: ignore[operator]
     provider = keyturn.plugins.provider_from_data(USUAL | {"previous": step})
 
@@ -87,7 +87,7 @@ def test_domains_of_a_step_are_those_of_its_addresses() -> None:
 
 
 def test_wrong_table_of_a_value_is_reported_once() -> None:
-    """An author would look for two mistakes."""
+    """One mistake would be reported twice, and an author would look for two."""
     data = {"values": {"made": {"template": 7}}, "parameters": {"a": "{made}"}}
     with pytest.raises(ConfigurationError) as caught:
         keyturn.plugins.provider_from_data({"name": "x", "token_url": "https://x.example"} | data)

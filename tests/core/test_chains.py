@@ -1,4 +1,4 @@
-"""Chains of token requests, and discovery: each step is kept, limited and shown by itself."""
+"""Chains of token requests, and discovery: each step is cached, limited and shown separately."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Platform:
 
     Attributes:
         requests: The path, the headers and the parameters of each request.
-        bodies: Their bodies.
+        bodies: The body of each request.
         sessions: The sessions that can be exchanged.
         document: The document, without its own URL.
-        refusal: The status and the code for a session that can't be.
-        status: The status of the document.
+        refusal: The status and the error code for a session that can't be exchanged.
+        status: The HTTP status of the discovery document.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Platform:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_POST = do_GET  # noqa: N815 - http.server's
+            do_POST = do_GET  # noqa: N815 - http.server requires the name
 
             def log_message(self, *_: object) -> None:
                 """Log nothing."""
@@ -166,7 +166,7 @@ def connect(data: dict[str, Any], store: Any = None, **given: Any) -> keyturn.Co
 
 
 def test_token_is_exchanged_and_each_step_is_kept(platform: Platform) -> None:
-    """The second request would lack the first token, or a hit would cost a request."""
+    """The second request would lack the first token, or a cache hit would send a request."""
     store = keyturn.stores.from_url("memory://")
     with (
         connect(description(platform), store) as first,
@@ -187,8 +187,8 @@ def test_token_is_exchanged_and_each_step_is_kept(platform: Platform) -> None:
     }
 
 
-def test_first_token_may_stand_anywhere_in_the_second_request(platform: Platform) -> None:
-    """A header made of a scheme and the session, or a signature by it, could not be described."""
+def test_first_token_may_be_used_anywhere_in_the_second_request(platform: Platform) -> None:
+    """A request with the session in a header, or signed with it, could not be described."""
     platform.sessions = Accepting()
     data = description(
         platform,
@@ -218,8 +218,8 @@ def test_first_token_may_stand_anywhere_in_the_second_request(platform: Platform
     assert session not in shown
 
 
-def test_fingerprint_has_that_of_the_step_before(platform: Platform) -> None:
-    """Another account's session would be exchanged, or its token be found."""
+def test_fingerprint_includes_that_of_the_previous_step(platform: Platform) -> None:
+    """Another account's session would be exchanged, or its cached token would be used."""
 
     def fingerprint(**given: Any) -> str:
         with connect(description(platform, **given.pop("data", {})), STORE, **given) as connection:
@@ -255,7 +255,7 @@ def test_step_is_shared_by_concurrent_connections(platform: Platform) -> None:
     "refusal", [(401, "invalid_token"), (400, "invalid_grant"), (401, "invalid_client")]
 )
 def test_refused_session_is_renewed_once(platform: Platform, refusal: tuple[int, str]) -> None:
-    """A session that was ended would make every exchange fail until it expires."""
+    """Every exchange with a session that the server ended would fail until it expires."""
     events: list[keyturn.Event] = []
     platform.refusal = refusal
     with connect(description(platform), on_event=events.append) as connection:
@@ -276,8 +276,8 @@ def test_refused_session_is_renewed_once(platform: Platform, refusal: tuple[int,
     assert events[3].reason == "refused"
 
 
-def test_session_that_stays_refused_is_an_error(platform: Platform) -> None:
-    """Logins would be repeated without end, at the cost of the rate limit."""
+def test_second_refusal_of_a_session_is_an_error(platform: Platform) -> None:
+    """Logins would be repeated endlessly and use up the rate limit."""
     with connect(description(platform)) as connection:
         platform.sessions = Refusing()
         with pytest.raises(KeyturnError, match="invalid_token"):
@@ -289,7 +289,7 @@ def test_session_that_stays_refused_is_an_error(platform: Platform) -> None:
 
 
 class Refusing(set[str]):
-    """Sessions of which none is good."""
+    """A set that contains no session, so that each one is refused."""
 
     def __contains__(self, _: object) -> bool:
         return False
@@ -321,7 +321,7 @@ def test_error_of_a_step_names_it(platform: Platform) -> None:
 
 
 def test_missing_value_is_an_error(platform: Platform) -> None:
-    """The request would be sent without what it is about."""
+    """The request would be sent without a value that it needs."""
     data = description(platform, parameters={"subject_token": "{previous.session.key}"})
     with (
         connect(data) as connection,
@@ -331,7 +331,7 @@ def test_missing_value_is_an_error(platform: Platform) -> None:
 
 
 def test_forget_discards_all_steps(platform: Platform) -> None:
-    """A session that is broken would be used again after `forget`."""
+    """A broken session would be used again after `forget`."""
     with connect(description(platform)) as connection:
         connection.token()
         connection.forget()
@@ -360,11 +360,11 @@ def test_removed_connection_leaves_no_step(platform: Platform) -> None:
 
 def stored(store: Any) -> list[str]:
     """Return the keys of a memory store."""
-    return list(store._entries)  # noqa: SLF001 - it lists no keys by itself
+    return list(store._entries)  # noqa: SLF001 - no public method lists the keys
 
 
 def test_transcript_has_each_step_and_no_secret(platform: Platform) -> None:
-    """A user would not see which step failed, or the session would stand in a bug report."""
+    """A user would not see which step failed, or a bug report would show the session."""
     with connect(description(platform)) as connection:
         cold = connection.explain()
         hit = connection.explain()
@@ -377,7 +377,7 @@ def test_transcript_has_each_step_and_no_secret(platform: Platform) -> None:
 
 
 def test_chain_of_three_in_python(platform: Platform) -> None:
-    """A third-party provider could have no step, or not more than one."""
+    """A provider in Python could not have two steps before its token request."""
 
     class Login(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
         name = "login"
@@ -389,7 +389,7 @@ def test_chain_of_three_in_python(platform: Platform) -> None:
         token_url = f"{platform.url}/token"
         previous = Login()
         grant_type = EXCHANGE
-        parameters = {"subject_token": "{previous.access_token}"}  # noqa: RUF012 - as a provider's
+        parameters = {"subject_token": "{previous.access_token}"}  # noqa: RUF012 - as providers declare it
 
     class Last(Login):
         name = "last"
@@ -433,7 +433,7 @@ def test_whole_chain_has_one_deadline(world: World, platform: Platform) -> None:
 
 
 def test_endpoints_are_discovered_once(platform: Platform) -> None:
-    """Each token request would cost another one, or the address be wrong."""
+    """Each token request would discover the endpoints again, or use a wrong address."""
     platform.sessions = Accepting()
     store = keyturn.stores.from_url("memory://")
     data = discovered(platform)
@@ -454,14 +454,14 @@ def test_endpoints_are_discovered_once(platform: Platform) -> None:
 
 
 class Accepting(set[str]):
-    """Sessions of which each is good, also none."""
+    """A set that contains any session, even a missing one."""
 
     def __contains__(self, _: object) -> bool:
         return True
 
 
 def test_audience_of_an_assertion_is_the_discovered_endpoint(platform: Platform) -> None:
-    """The server would refuse the assertion, which names no endpoint."""
+    """The server would refuse the assertion, because its audience is not the endpoint."""
     platform.sessions = Accepting()
     key = ec.generate_private_key(ec.SECP256R1())
     form = serialization.PrivateFormat.PKCS8
@@ -493,7 +493,7 @@ def test_audience_of_an_assertion_is_the_discovered_endpoint(platform: Platform)
 def test_discovered_address_is_checked(
     platform: Platform, document: dict[str, str], words: str
 ) -> None:
-    """A secret would go wherever a document says."""
+    """A secret would be sent to any address that a discovery document names."""
     platform.document = document
     with connect(discovered(platform)) as connection, pytest.raises(KeyturnError) as caught:
         connection.token()
@@ -507,7 +507,7 @@ NESTED = {"token_url": "{discovery.links.auth.href}/login", "revocation_url": ""
 
 
 def test_discovered_address_may_be_nested(platform: Platform) -> None:
-    """Cloud Foundry's document has its addresses in tables, beside much else."""
+    """A document with nested addresses, such as Cloud Foundry's, could not be used."""
     platform.document = {
         "links": {"auth": {"href": platform.url}, "n": 7, "list": [{}], "empty": {"n": 1}},
         "long": "x" * 5000,
@@ -523,7 +523,7 @@ def test_discovered_address_may_be_nested(platform: Platform) -> None:
     [("other.example", "is not below login.other.example"), ("_", "which the settings make")],
 )
 def test_domains_follow_the_settings(platform: Platform, domain: str, words: str) -> None:
-    """Who writes the document could send the secret anywhere."""
+    """The author of the discovery document could redirect the secret to any host."""
     platform.document = {"links": {"auth": {"href": "https://elsewhere.example"}}}
     data = discovered(platform, domains=["login.{domain}"]) | NESTED
     data["settings"] = {"domain": {"title": "Domain"}}
@@ -554,7 +554,7 @@ def test_failed_discovery_names_its_url(platform: Platform) -> None:
 
 
 def test_policy_covers_all_steps(platform: Platform) -> None:
-    """A tenant's discovery or login could reach what the tenant must not."""
+    """A tenant's discovery or login could reach a host that the policy forbids."""
     strict = keyturn.NetworkPolicy()
     for data in (description(platform), discovered(platform)):
         row = {"client_id": "made-up", "client_secret": SECRET}
@@ -596,7 +596,7 @@ def test_policy_covers_all_steps(platform: Platform) -> None:
     ],
 )
 def test_mistakes_are_reported(platform: Platform, changed: dict[str, Any], problem: str) -> None:
-    """The mistake would show as a request that fails."""
+    """The mistake would be noticed only when a request fails."""
     data = description(platform) | changed
     with pytest.raises(ConfigurationError) as caught:
         keyturn.plugins.provider_from_data(data)
@@ -607,7 +607,7 @@ def test_mistakes_are_reported(platform: Platform, changed: dict[str, Any], prob
 
 
 def test_transcript_says_that_a_step_sends_nothing(platform: Platform) -> None:
-    """A user would look for a login that did not take place."""
+    """A transcript would show a login that did not take place."""
     with connect(description(platform)) as connection:
         connection.invalidate(connection.token())
         shown = connection.explain()
@@ -616,8 +616,8 @@ def test_transcript_says_that_a_step_sends_nothing(platform: Platform) -> None:
     assert platform.paths == ["/login", "/token", "/token"]
 
 
-def test_token_of_a_step_long_before_is_hidden_in_an_error(platform: Platform) -> None:
-    """A platform's last endpoint that knows the session could put it into the log."""
+def test_token_of_an_earlier_step_is_hidden_in_an_error(platform: Platform) -> None:
+    """An error response of the last endpoint could put an earlier step's session into the log."""
     usual = platform.response
 
     def response(path: str, sent: dict[str, Any]) -> tuple[int, Any]:
@@ -642,7 +642,7 @@ def test_token_of_a_step_long_before_is_hidden_in_an_error(platform: Platform) -
 
 
 def test_transcript_hides_what_a_response_gives_for_api_requests(platform: Platform) -> None:
-    """A session key that the API needs beside the token would stand in a ticket."""
+    """A support ticket would show a session key that the API needs beside the token."""
     platform.login_fields = {"account": {"id": "acme-7", "key": "made-up-session-key"}}
     data = {
         "name": "acme",
@@ -674,7 +674,7 @@ def test_step_that_sends_no_scope_is_not_keyed_by_it(platform: Platform) -> None
 
 
 @pytest.mark.parametrize("place", ["parameters", "values"])
-def test_step_that_names_the_scope_elsewhere_is_keyed_by_it(platform: Platform, place: str) -> None:
+def test_step_that_uses_the_scope_elsewhere_is_keyed_by_it(platform: Platform, place: str) -> None:
     """Another scope's session would be exchanged."""
     named = {"for": "{of}"} if place == "values" else {"for": "{scope}"}
     data = description(platform)
@@ -694,7 +694,7 @@ def test_step_that_names_the_scope_elsewhere_is_keyed_by_it(platform: Platform, 
 
 
 def test_transcript_has_a_shared_step_once(platform: Platform) -> None:
-    """A reader would take one document for two requests."""
+    """One discovery request would be shown as two."""
     document = {"url": f"{platform.url}/config"}
     platform.sessions = Accepting()
     data = description(platform, discovery=document, token_url="{discovery.token_endpoint}")

@@ -1,4 +1,4 @@
-"""Client authentication: each way, what is sent for it, and what is not shown of it."""
+"""Client authentication: each method, what it sends, and which parts are masked."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ each_way = pytest.mark.parametrize("case", WAYS.values(), ids=WAYS)
 
 
 @each_way
-def test_client_authenticates_in_this_way(platform: Platform, case: Way) -> None:
-    """The server would not know the client, or would refuse two authentications at once."""
+def test_client_authenticates_with_this_method(platform: Platform, case: Way) -> None:
+    """The server would not identify the client, or would refuse two methods at once."""
     request = platform(case.data, **case.settings).token_request()
     usual = {"Accept", "Accept-Encoding", "Content-Type"}
     headers = {name: value for name, value in request.headers.items() if name not in usual}
@@ -119,10 +119,10 @@ def test_client_authenticates_in_this_way(platform: Platform, case: Way) -> None
 
 
 @each_way
-def test_revocation_authenticates_in_the_same_way(
+def test_revocation_authenticates_with_the_same_method(
     world: World, platform: Platform, case: Way
 ) -> None:
-    """RFC 7009 section 2.1: an endpoint that does not know the client revokes nothing."""
+    """A revocation would be refused, because the client is not identified (RFC 7009, 2.1)."""
     address = "https://login.acme.example/revoke"
     connection = platform({**case.data, "revocation_url": address}, **case.settings)
     connection.token()
@@ -177,7 +177,7 @@ JWT = way("private_key_jwt")
 
 
 def opened(assertion: str, algorithm: str = "RS256") -> jwt.Token:
-    """Return an assertion whose signature the public key confirms."""
+    """Return a decoded assertion, after verifying its signature with the public key."""
     public = KEYS[algorithm].public_key()
     kind = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}[algorithm[:2]]
     text = public.public_bytes(
@@ -191,7 +191,7 @@ def assertion_of(request: keyturn.plugins.TokenRequest, name: str = "client_asse
     return parse_qs(request.body.decode())[name][0]
 
 
-# joserfc advises against EdDSA's general name, which is the one that servers know.
+# joserfc advises against the general name EdDSA, but servers know only this name.
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
 @pytest.mark.parametrize("algorithm", KEYS)
 def test_assertion_is_signed_as_rfc_7523_says(platform: Platform, algorithm: str) -> None:
@@ -230,10 +230,10 @@ DATA_OF_ASSERTIONS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, An
 @pytest.mark.parametrize(
     ("data", "kept", "changed"), DATA_OF_ASSERTIONS.values(), ids=DATA_OF_ASSERTIONS
 )
-def test_claims_are_the_platforms(
+def test_claims_are_those_that_the_platform_describes(
     platform: Platform, data: dict[str, Any], kept: dict[str, Any], changed: dict[str, Any]
 ) -> None:
-    """Platforms require their own claims; a secret one must arrive unchanged."""
+    """A platform's own claims could not be sent, or a secret claim would be sent masked."""
     settings = {
         "tenant": {"kind": "label", "title": "Tenant", "default": "t"},
         "user": {"title": "User", "optional": True},
@@ -248,7 +248,7 @@ def test_claims_are_the_platforms(
         assert claims.get(name) == value
 
 
-# What names the JWT, what else the platform's data need, and where it is in the request.
+# The field with the JWT, the data of the platform, and a function that finds the JWT.
 NAMED: dict[str, tuple[dict[str, Any], Any]] = {
     "header": (
         {"token_headers": {"Authorization": "Bearer {assertion}"}},
@@ -270,7 +270,7 @@ NAMED: dict[str, tuple[dict[str, Any], Any]] = {
 
 
 @pytest.mark.parametrize(("data", "found"), NAMED.values(), ids=NAMED)
-def test_assertion_is_where_templates_name_it(
+def test_assertion_is_sent_where_a_template_names_it(
     platform: Platform, data: dict[str, Any], found: Callable[..., str]
 ) -> None:
     """GitHub's and Yandex's flows could not be described: their JWT is no OAuth parameter."""
@@ -288,8 +288,8 @@ def test_assertion_is_where_templates_name_it(
     assert others.token_request().fingerprint != request.fingerprint
 
 
-def test_assertion_that_is_named_twice_is_signed_once(platform: Platform) -> None:
-    """Two JWTs with a `jti` each would be sent, or signing take twice the time."""
+def test_assertion_that_is_used_twice_is_signed_once(platform: Platform) -> None:
+    """Two JWTs, each with its own `jti`, would be sent, and signing would take twice as long."""
     headers = {"X-A": "{assertion}", "X-B": "b {assertion}"}
     sent = platform(JWT | {"token_headers": headers}, private_key=KEY).token_request().headers
 
@@ -297,7 +297,7 @@ def test_assertion_that_is_named_twice_is_signed_once(platform: Platform) -> Non
 
 
 def test_setting_may_be_named_assertion(platform: Platform) -> None:
-    """A description with a JWT that its user has signed would send another one, or none."""
+    """A JWT that the user signed would be replaced, or would not be sent."""
     settings = {"assertion": {"kind": "secret", "title": "Assertion"}}
     data = {"settings": settings, "credentials": "none", "parameters": {"jwt": "{assertion}"}}
     body = platform(data, assertion="made.up.jwt").token_request().body
@@ -322,7 +322,7 @@ def test_body_must_name_the_assertion() -> None:
 
 @pytest.mark.parametrize("algorithm", ["", "HS256", "HS384", "HS512"])
 def test_assertion_may_be_signed_with_the_secret(platform: Platform, algorithm: str) -> None:
-    """OpenID Connect's client_secret_jwt would need a method: the server would refuse the HMAC."""
+    """OpenID Connect's client_secret_jwt could not be described, or its HMAC would be wrong."""
     data = way("client_secret_jwt", assertion_algorithm=algorithm)
     connection = platform(data, client_secret="short")
     request = connection.token_request()
@@ -353,7 +353,7 @@ def test_assertion_may_be_signed_with_the_secret(platform: Platform, algorithm: 
     ],
 )
 def test_algorithm_must_fit_the_key(way_of: str, algorithm: str, problem: str) -> None:
-    """A public key's owner could sign as the client, or the key not be read."""
+    """Anyone with the public key could sign as the client, or the key could not be read."""
     data = way(way_of, assertion_algorithm=algorithm)
     url = {"name": "acme", "token_url": "https://login.acme.example/token"}
     with pytest.raises(errors.ConfigurationError, match=f"assertion_algorithm: {problem}"):
@@ -361,7 +361,7 @@ def test_algorithm_must_fit_the_key(way_of: str, algorithm: str, problem: str) -
 
 
 def test_claim_may_be_new_each_time(platform: Platform) -> None:
-    """A nonce that repeats is as bad as none."""
+    """A nonce would be repeated, and a server would refuse it."""
     connection = platform(JWT | {"assertion_claims": {"nonce": "{uuid}"}}, private_key=KEY)
     request = connection.token_request()
     nonces = {opened(assertion_of(request)).claims["nonce"] for _ in range(3)}
@@ -372,7 +372,7 @@ def test_claim_may_be_new_each_time(platform: Platform) -> None:
 
 
 def test_assertion_may_be_the_grant_itself(platform: Platform) -> None:
-    """RFC 7523 section 2.1: no type of assertion goes with it, and often no client ID."""
+    """An assertion as the grant (RFC 7523, 2.1) would be sent with an assertion type."""
     data = {
         "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
         "assertion_name": "assertion",
@@ -389,7 +389,7 @@ def test_assertion_may_be_the_grant_itself(platform: Platform) -> None:
 
 
 def test_assertion_has_further_headers(platform: Platform) -> None:
-    """A server that knows no client before needs the certificates, as `x5c`."""
+    """A server that reads the certificates from the header `x5c` would refuse the client."""
     data = {"assertion_headers": {"x5c": ["{client_id}-der"], "typ": "acme+jwt"}}
     request = platform(JWT | data, private_key=KEY).token_request()
     encoded = json.loads(base64.urlsafe_b64decode(assertion_of(request).partition(".")[0] + "=="))
@@ -400,7 +400,7 @@ def test_assertion_has_further_headers(platform: Platform) -> None:
 
 
 def test_assertion_without_client_id_has_no_issuer() -> None:
-    """Servers that know that a claim must be a string refuse null."""
+    """Servers would refuse an assertion whose claim `iss` is null."""
     key = {"private_key": {"kind": "secret", "title": "Key"}}
     provider = keyturn.plugins.provider_from_data(
         {"token_url": "https://a.example", **JWT, "credentials": "none", "settings": key},
@@ -412,10 +412,10 @@ def test_assertion_without_client_id_has_no_issuer() -> None:
     assert claims.keys() == {"aud", "iat", "exp", "jti"}
 
 
-def test_each_sending_has_an_assertion_of_its_own(
+def test_each_attempt_has_its_own_assertion(
     platform: Platform, serve: Callable[..., RawServer], token_response: bytes
 ) -> None:
-    """RFC 7523 section 3: a server refuses a `jti` that it has seen."""
+    """A retry would be refused, because the server has seen its `jti` (RFC 7523, 3)."""
     server = serve(token_response)
     connection = platform(JWT, real=True, private_key=KEY, token_url=server.url)
     for _ in range(2):
@@ -428,7 +428,7 @@ def test_each_sending_has_an_assertion_of_its_own(
 
 
 def test_fingerprint_follows_the_key_and_not_the_jti(platform: Platform) -> None:
-    """A new key would get the old one's tokens, or each request would need its own token."""
+    """A new key would get the old key's tokens, or no token would ever be reused."""
 
     def fingerprint(data: dict[str, Any] | None = None, **settings: Any) -> str:
         connection = platform(JWT | (data or {}), **{"private_key": KEY} | settings)
@@ -482,7 +482,7 @@ def test_unusable_key_is_reported_and_not_shown(
     connection = platform(JWT | {"assertion_algorithm": algorithm}, private_key=key)
 
     with pytest.raises(errors.ConfigurationError, match=f"can't sign with {algorithm}") as caught:
-        connection.token_request().body  # noqa: B018 - it is made when it is read
+        connection.token_request().body  # noqa: B018 - reading the body makes it
 
     text = f"{caught.value!r} {vars(caught.value)} {connection.explain()}"
     assert not [line for line in key.splitlines()[1:-1] if line and line in text]
@@ -491,7 +491,7 @@ def test_unusable_key_is_reported_and_not_shown(
 
 
 def test_unusable_key_is_reported_to_the_caller(platform: Platform) -> None:
-    """It would look like a failure of the network."""
+    """An unusable key would look like a network failure."""
     connection = platform(JWT, real=True, private_key=ENCRYPTED, token_url="https://127.0.0.1:9")
 
     with pytest.raises(errors.ConfigurationError, match=r"^acme: private_key: can't sign"):
@@ -502,13 +502,13 @@ def test_unusable_key_is_reported_to_the_caller(platform: Platform) -> None:
     "key", ["made-up", KEY.replace("PRIVATE", "PUBLIC")], ids=["a word", "a public key"]
 )
 def test_setting_that_is_no_private_key_is_rejected_at_once(platform: Platform, key: str) -> None:
-    """The mistake would show at the first request only."""
+    """The mistake would be noticed only at the first request."""
     with pytest.raises(AssertionError, match="must be a private key as PEM"):
         platform(JWT, private_key=key)
 
 
 def test_provider_without_a_key_setting_is_reported(world: World) -> None:
-    """A plugin's settings may leave the key out where it must not be missing."""
+    """A plugin without a setting for the key would fail with a raw Python error."""
     provider = world.changed(client_authentication="private_key_jwt")
 
     with pytest.raises(errors.ConfigurationError, match="private_key_jwt needs the setting"):

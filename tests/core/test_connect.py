@@ -28,14 +28,14 @@ NAN, INF = float("nan"), float("inf")
 
 @for_each("name", ["margin", "timeout", "wait"])
 @for_each("value", ["x", None, True, -1, NAN, INF, 1e9, [3]])
-def test_odd_option_is_a_mistake_like_any_other(name: str, value: Any) -> None:
-    """A wrong number would show up as a raw error, or as a connection that hangs or never waits."""
+def test_invalid_option_is_reported_with_the_other_mistakes(name: str, value: Any) -> None:
+    """A wrong number would raise a raw error, or make a connection hang or never wait."""
     with pytest.raises(errors.ConfigurationError) as caught:
         keyturn.connect("orocommerce", **SHOP | {"url": "no", name: value})
     assert [problem.path for problem in caught.value.problems] == ["url", name]
 
 
-def test_no_timeout_is_a_mistake() -> None:
+def test_timeout_of_zero_is_reported() -> None:
     """Every token request would fail at once."""
     with pytest.raises(
         errors.ConfigurationError, match="timeout: must be a number of seconds, above 0"
@@ -50,27 +50,27 @@ class EmptyStore(MemoryStore):
         return 0
 
 
-def test_store_without_entries_is_a_store() -> None:
-    """A store that is empty, hence false, would be left aside without a word."""
+def test_empty_store_is_used() -> None:
+    """An empty store is false in a condition, and would be ignored silently."""
     store = EmptyStore()
     assert manager_of(keyturn.connect("orocommerce", **SHOP, store=store)).store is store
 
 
 @pytest.mark.parametrize("store", [Path("/var/cache/x"), object(), 7, b"memory://"])
-def test_what_is_no_store_is_refused(store: Any) -> None:
-    """Tokens would be kept nowhere, with nothing but warnings in the log."""
+def test_object_that_is_not_a_store_is_refused(store: Any) -> None:
+    """Tokens would not be stored, and only warnings in the log would say so."""
     with pytest.raises(errors.ConfigurationError, match="is not a token store"):
         keyturn.connect("orocommerce", **SHOP, store=store)
 
 
-def test_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_store_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     """Setting KEYTURN_STORE to nothing, the usual way to unset it, would break every connection."""
     monkeypatch.setenv("KEYTURN_STORE", "")
     assert isinstance(manager_of(keyturn.connect("orocommerce", **SHOP)).store, MemoryStore)
 
 
 def test_same_url_is_the_same_store(tmp_path: Path) -> None:
-    """Each of many connections would open the directory, or a pool of sockets, for itself."""
+    """Each connection would open its own store, such as a directory or a connection pool."""
     url = f"disk://{tmp_path}/store"
     one, other = (keyturn.connect("orocommerce", **SHOP, store=url) for _ in range(2))
     assert manager_of(one).store is manager_of(other).store
@@ -79,13 +79,13 @@ def test_same_url_is_the_same_store(tmp_path: Path) -> None:
 @pytest.mark.parametrize("use", [keyturn.connect, keyturn.provider, keyturn.load_connection])
 @pytest.mark.parametrize("name", [None, 5, ["x"]])
 def test_name_that_is_no_string_is_reported(use: Callable[[Any], object], name: object) -> None:
-    """A mistake in a caller's code would raise an error that is not ours."""
+    """A name of a wrong type would raise an exception that is not a KeyturnError."""
     with pytest.raises(errors.ConfigurationError, match=r"a (string|text)"):
         use(name)
 
 
 def test_store_url_that_is_no_string_is_reported() -> None:
-    """A mistake in a caller's code would raise an error that is not ours."""
+    """A store URL of a wrong type would raise an exception that is not a KeyturnError."""
     with pytest.raises(errors.ConfigurationError, match=r"a (string|text)"):
         stores.from_url(5)  # type: ignore[arg-type]
 
@@ -111,8 +111,8 @@ def test_connections_first_made_in_threads_share_the_memory(run_python: Callable
     assert run_python(CROWD) == "1"
 
 
-def test_clock_set_back_hands_no_old_token_to_another_connection() -> None:
-    """A token long past its end would be taken out of the memory store again."""
+def test_clock_set_back_gives_no_expired_token_to_another_connection() -> None:
+    """An expired token would be read from the memory store after the clock was set back."""
     now, monotonic = 1_800_000_000.0, 50.0
     store = MemoryStore(now=lambda: now, monotonic=lambda: monotonic)
     clock = Clock(time=lambda: now, monotonic=lambda: monotonic, sleep=lambda _: None)
@@ -140,8 +140,8 @@ def test_clock_set_back_hands_no_old_token_to_another_connection() -> None:
     assert connection().token().access_token == "t2"
 
 
-def test_token_invalidated_while_it_is_looked_at_stays_forgotten() -> None:
-    """A token that another thread has just invalidated would come back, and be handed out again."""
+def test_token_invalidated_while_it_is_read_is_not_used_again() -> None:
+    """A token that another thread has just invalidated would be returned again."""
     now = 1_800_000_000.0
     meanwhile: list[Callable[[], None]] = []
 
@@ -182,8 +182,10 @@ class ExitingStore(MemoryStore):
         raise SystemExit(key)
 
 
-def test_store_that_exits_costs_a_warning_and_no_token(caplog: pytest.LogCaptureFixture) -> None:
-    """A store's `sys.exit` would be blamed on the provider, and no token would come."""
+def test_store_that_exits_is_logged_and_the_token_is_returned(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A store's `sys.exit` would be reported as the provider's, and no token would be returned."""
     with keyturn.testing.Emulator() as emulator:
         settings = emulator.settings("orocommerce")
         assert keyturn.connect("orocommerce", **settings, store=ExitingStore()).token()
@@ -211,7 +213,7 @@ ROW = {"client_id": "cid", "client_secret": "s3cret-for-tests"}
 
 
 def mistakes(use: Callable[[], object]) -> list[str]:
-    """Return the mistakes for which a connection is refused; no secret may show."""
+    """Return the mistakes for which a connection is refused, and check that they show no secret."""
     with pytest.raises(errors.ConfigurationError) as caught:
         use()
     assert "s3cret" not in str(caught.value)
@@ -219,7 +221,7 @@ def mistakes(use: Callable[[], object]) -> list[str]:
 
 
 def test_settings_may_be_a_mapping_or_an_instance() -> None:
-    """A form or a row would have to be spread over keywords, where it could reach options."""
+    """The values of a form would have to be keyword arguments, where they could set options."""
     typed = RegionSettings(client_id="cid", client_secret=keyturn.Secret("s3cret-for-tests"))
     connections = [
         keyturn.connect(Region(), **ROW),
@@ -233,7 +235,7 @@ def test_settings_may_be_a_mapping_or_an_instance() -> None:
 
 
 def test_provider_may_be_described_where_it_is_used() -> None:
-    """A platform of one's own would need an installed distribution."""
+    """A user's own platform would need an installed distribution."""
     acme = keyturn.plugins.provider_from_data(
         {"name": "acme", "token_url": "https://acme.example/token"}
     )
@@ -258,8 +260,8 @@ def test_mistakes_in_a_given_provider_are_reported() -> None:
 
 
 @pytest.mark.parametrize("settings", [7, "x", ["client_id"], object()])
-def test_settings_that_are_no_settings_are_refused(settings: Any) -> None:
-    """A mistake in a caller's code would raise an error that is not ours."""
+def test_settings_of_a_wrong_type_are_refused(settings: Any) -> None:
+    """Settings of a wrong type would raise an exception that is not a KeyturnError."""
     with pytest.raises(errors.ConfigurationError, match="must be a mapping or an instance of Reg"):
         keyturn.connect(Region(), settings)
 
@@ -288,8 +290,8 @@ def test_mapping_reaches_no_option_and_no_reference() -> None:
     ) == ["client_secret: must be a string"]
 
 
-def test_setting_beside_settings_is_refused() -> None:
-    """One of the two values would be ignored."""
+def test_keyword_setting_beside_settings_is_refused() -> None:
+    """One of the two values would be ignored silently."""
     beside = "is not an option, and settings are already given as one value."
     assert mistakes(lambda: keyturn.connect(Region(), ROW, client_id="x", timeuot=3, xyz=1)) == [
         f"client_id: {beside}",
@@ -307,8 +309,8 @@ def test_unknown_keyword_is_reported_with_the_nearest_name() -> None:
     ]
 
 
-def test_settings_made_by_hand_are_checked_before_a_connection() -> None:
-    """Settings made by their class would skip every check, and show the secret in transcripts."""
+def test_instance_of_the_settings_class_is_checked() -> None:
+    """An instance of the settings class would skip every check, and transcripts show its secret."""
     connection = Connection(
         Region(),
         Region.settings(client_id="cid", client_secret="s3cret-for-tests"),  # type: ignore[arg-type]
@@ -326,7 +328,7 @@ def test_settings_made_by_hand_are_checked_before_a_connection() -> None:
 
 
 def test_constructor_checks_what_connect_checks() -> None:
-    """A connection that is made by its class would skip the checks of a form or a provider."""
+    """A connection made with its constructor would skip the checks of settings and provider."""
     form = {**ROW, "client_secret": "s3cret\n", "region": "A.B", "regoin": "se"}
     nameless = type("Nameless", (Region,), {"name": ""})()
     wrong: Any = 7
@@ -341,8 +343,8 @@ def test_constructor_checks_what_connect_checks() -> None:
     ]
 
 
-def test_check_that_raises_is_one_of_our_errors() -> None:
-    """A defect in a provider's check would come out as an error of Python's, with the value."""
+def test_exception_in_a_check_becomes_a_keyturn_error() -> None:
+    """A defect in a provider's check would raise a raw Python error that shows the value."""
 
     class Careless(keyturn.plugins.ClientSettings):
         number: str = keyturn.plugins.setting("Number", check=lambda value: str(int(value)))
@@ -376,8 +378,8 @@ def test_problems_of_a_form() -> None:
     assert keyturn.problems("orocommerce", settings) == []
 
 
-def test_problems_name_what_only_the_request_shows() -> None:
-    """Settings would be called right, and the connection be refused for them."""
+def test_problems_include_those_that_only_the_request_has() -> None:
+    """`problems` would accept settings that `connect` refuses."""
     needy = type("Needy", (Region,), {"token_url": "https://{api_url}.acme.example/token"})()
     (problem,) = keyturn.problems(needy, ROW)
     assert str(problem) == (
@@ -397,12 +399,12 @@ def test_problems_name_what_only_the_request_shows() -> None:
 
 
 def test_problems_need_a_provider() -> None:
-    """A misspelt provider would pass for right settings."""
+    """A misspelt provider would be reported as valid settings."""
     with pytest.raises(errors.ProviderNotFound, match=r"Did you mean orocommerce\?"):
         keyturn.problems("orocomerce", SHOP)
 
 
-def test_public_names_show_as_users_import_them(run_python: Callable[..., str]) -> None:
+def test_public_names_show_the_module_that_users_import(run_python: Callable[..., str]) -> None:
     """A traceback or a repr would name a private module that may move."""
     code = """
 import keyturn
@@ -418,8 +420,8 @@ print(type(c), type(c.token_request()), keyturn.plugins.Provider, keyturn.Provid
 
 
 @pytest.mark.parametrize("listener", ["print", 1, ["print"]])
-def test_listener_that_cannot_be_called_is_a_mistake(listener: Any) -> None:
-    """The mistake would show when the first event is lost, if at all."""
+def test_listener_that_cannot_be_called_is_reported(listener: Any) -> None:
+    """The mistake would be noticed only when the first event is lost."""
     with pytest.raises(errors.ConfigurationError) as caught:
         keyturn.connect(
             "generic",

@@ -1,4 +1,4 @@
-"""A connection from outside: when a token is handed out, renewed, refused, forgotten."""
+"""The public methods of a connection: a token is returned, renewed, refused or forgotten."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STALE = 3400
 EXPIRED = 3596
 
 
-def test_fresh_token_is_handed_out_again(world: World) -> None:
+def test_fresh_token_is_returned_again(world: World) -> None:
     """Every call would send a token request."""
     connection = world.connect()
     first = connection.token()
@@ -34,8 +34,8 @@ def test_fresh_token_is_handed_out_again(world: World) -> None:
     assert len(world.endpoint.requests) == 1
 
 
-def test_token_tells_what_it_is(world: World) -> None:
-    """A caller could not plan by the token's end and scope."""
+def test_token_has_its_type_scope_and_expiry(world: World) -> None:
+    """A caller could not read the token's expiry and scope."""
     token = world.connect(scope="read").token()
 
     assert (token.access_token, token.token_type, token.scope) == ("token-1", "Bearer", "read")
@@ -43,8 +43,8 @@ def test_token_tells_what_it_is(world: World) -> None:
     assert token.extra == {}
 
 
-def test_stale_token_is_handed_out_while_one_renewal_runs(world: World) -> None:
-    """Callers would wait for a renewal though they hold a token that works."""
+def test_stale_token_is_returned_while_one_renewal_runs(world: World) -> None:
+    """Callers would wait for a renewal although a valid token is cached."""
     connection = world.connect()
     first = connection.token()
     world.clock.advance(STALE)
@@ -63,8 +63,8 @@ def test_stale_token_is_handed_out_while_one_renewal_runs(world: World) -> None:
     assert len(world.endpoint.requests) == 2
 
 
-def test_stale_token_of_the_store_is_no_renewal(world: World) -> None:
-    """A stale token would be taken for a new one, and be renewed again at once."""
+def test_stale_token_of_the_store_does_not_count_as_renewed(world: World) -> None:
+    """A stale token would count as renewed, and be renewed again at once."""
     connection, other = world.connect(), world.connect()
     first = connection.token()
     assert other.token(stale=first).access_token == "token-2"
@@ -75,8 +75,8 @@ def test_stale_token_of_the_store_is_no_renewal(world: World) -> None:
     assert connection.token().access_token == "token-3"
 
 
-def test_expired_token_is_never_handed_out(world: World) -> None:
-    """An API request would fail with a token whose end was known."""
+def test_expired_token_is_never_returned(world: World) -> None:
+    """An API request would fail with a token that keyturn knows to be expired."""
     connection = world.connect()
     connection.token()
     world.clock.advance(EXPIRED)
@@ -86,7 +86,7 @@ def test_expired_token_is_never_handed_out(world: World) -> None:
 
 @pytest.mark.parametrize("back", [60, 600, 3600, 7200])
 def test_clock_set_back_does_not_prolong_a_token(world: World, back: float) -> None:
-    """A token would be used for hours after its end."""
+    """A token would be used for hours after its expiry."""
     connection = world.connect()
     connection.token()
     world.clock.now -= back
@@ -95,8 +95,8 @@ def test_clock_set_back_does_not_prolong_a_token(world: World, back: float) -> N
     assert connection.token().access_token == "token-2"
 
 
-def test_token_from_the_future_is_not_believed(world: World) -> None:
-    """A store's token would be used for as long as the clock was set back."""
+def test_token_issued_in_the_future_is_not_used(world: World) -> None:
+    """A stored token would be used beyond its expiry after the clock was set back."""
     world.connect().token()
     world.clock.now -= 7200
     other_process = Clock(time=lambda: world.clock.now, monotonic=lambda: world.clock.uptime + 5)
@@ -105,7 +105,7 @@ def test_token_from_the_future_is_not_believed(world: World) -> None:
     assert world.connect().token().access_token == "token-2"
 
 
-def test_failing_renewal_of_a_valid_token_is_logged_and_tried_again_later(
+def test_failing_renewal_of_a_valid_token_is_logged_and_retried_later(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An outage of the token endpoint would break callers whose token still works."""
@@ -160,7 +160,9 @@ def test_rate_limited_renewal_waits_as_long_as_the_server_asked(world: World) ->
 
 
 @pytest.mark.parametrize("lifetime", [1, 2, 10, 60, 600])
-def test_short_lives_are_renewed_ahead_too(world: World, lifetime: float) -> None:
+def test_short_lived_token_is_renewed_shortly_before_its_expiry(
+    world: World, lifetime: float
+) -> None:
     """A margin longer than the lifetime would renew on every call."""
     connection = world.connect()
     for number in range(1, 20):
@@ -174,7 +176,7 @@ def test_short_lives_are_renewed_ahead_too(world: World, lifetime: float) -> Non
 
 
 def test_token_that_has_expired_already_is_refused(world: World) -> None:
-    """A token would be handed out that ended before it came."""
+    """A token that expired before it was received would be returned."""
 
     def expired(*_: object) -> keyturn.Token:
         now = world.clock.now
@@ -204,7 +206,7 @@ DIFFERENCES: list[dict[str, Any]] = [
 
 
 def test_different_settings_never_share_a_token(world: World) -> None:
-    """A caller would act with another one's rights."""
+    """A caller would use a token with another account's permissions."""
     tokens = [world.connect(**settings).token() for settings in DIFFERENCES]
 
     assert len({token.access_token for token in tokens}) == len(DIFFERENCES)
@@ -213,7 +215,7 @@ def test_different_settings_never_share_a_token(world: World) -> None:
 
 
 def test_order_of_scopes_makes_no_difference(world: World) -> None:
-    """One account would hold a token for each order in which its scopes were written."""
+    """One account would have several tokens for different orders of the same scopes."""
     world.connect(scope="read write").token()
     world.connect(scope=["write", "read"]).token()
 
@@ -231,8 +233,8 @@ def test_entry_of_another_key_is_a_miss(world: World) -> None:
     assert other.token().access_token == "token-2"
 
 
-def test_token_request_shows_what_would_be_sent(world: World) -> None:
-    """What is shown would differ from what is sent."""
+def test_token_request_is_the_one_that_would_be_sent(world: World) -> None:
+    """The shown request would differ from the request that is sent."""
     connection = world.connect()
     connection.token()
 
@@ -240,7 +242,7 @@ def test_token_request_shows_what_would_be_sent(world: World) -> None:
 
 
 def test_stale_argument_renews_only_the_current_token(world: World) -> None:
-    """Hundred requests with one bad token would cause hundred renewals."""
+    """A hundred requests with one bad token would cause a hundred renewals."""
     connection = world.connect()
     first = connection.token()
     second = connection.token(stale=first)
@@ -251,8 +253,8 @@ def test_stale_argument_renews_only_the_current_token(world: World) -> None:
     assert len(world.endpoint.requests) == 2
 
 
-def test_stale_argument_takes_what_others_renewed(world: World) -> None:
-    """Each process would renew a token that the store has already a successor of."""
+def test_stale_argument_returns_the_token_that_others_renewed(world: World) -> None:
+    """Each process would renew a token although the store already has a newer one."""
     one, other = world.connect(), world.connect()
     first = one.token()
     other.token()
@@ -262,15 +264,15 @@ def test_stale_argument_takes_what_others_renewed(world: World) -> None:
     assert len(world.endpoint.requests) == 2
 
 
-def test_stale_argument_works_without_a_held_token(world: World) -> None:
-    """A fresh process would take the refused token out of the store again."""
+def test_stale_argument_works_without_a_cached_token(world: World) -> None:
+    """A new process would read the refused token from the store again."""
     first = world.connect().token()
 
     assert world.connect().token(stale=first).access_token == "token-2"
 
 
-def test_api_that_refuses_for_ever_does_not_burn_the_rate_limit(world: World) -> None:
-    """A dead API would get the token endpoint to block this client."""
+def test_api_that_refuses_every_token_does_not_use_up_the_rate_limit(world: World) -> None:
+    """A broken API would cause so many token requests that the server blocks the client."""
     connection = world.connect()
     token = connection.token()
     limited = 0
@@ -288,8 +290,8 @@ def test_api_that_refuses_for_ever_does_not_burn_the_rate_limit(world: World) ->
     assert 0 < caught.value.retry_after <= 30
 
 
-def test_refused_token_of_another_connection_is_never_given_back(world: World) -> None:
-    """A token of another account, or one that has ended, would be sent to this API."""
+def test_refused_token_of_another_connection_is_never_returned(world: World) -> None:
+    """A token of another account, or an expired one, would be sent to this API."""
     connection = world.connect()
     token = connection.token()
     foreign = keyturn.Token("somebody-elses", "Bearer", world.clock.now + 1000)
@@ -305,7 +307,7 @@ def test_refused_token_of_another_connection_is_never_given_back(world: World) -
 
 
 def test_closed_connection_does_nothing(world: World) -> None:
-    """A connection that was let go of would continue sending token requests."""
+    """A closed connection would continue sending token requests."""
     connection = world.connect()
     connection.close()
     uses = (connection.token, connection.revoke, connection.explain, connection.forget)
@@ -316,7 +318,7 @@ def test_closed_connection_does_nothing(world: World) -> None:
 
 
 def test_stale_must_be_a_token(world: World) -> None:
-    """A string in its place would raise an error that is not ours."""
+    """A string instead of a token would raise an exception that is not a KeyturnError."""
     with pytest.raises(errors.ConfigurationError, match="stale must be a Token"):
         world.connect().token(stale="text")  # type: ignore[arg-type]
 
@@ -328,7 +330,7 @@ def test_token_requests_are_hashable(world: World) -> None:
 
 
 def test_invalidated_token_is_forgotten_everywhere(world: World) -> None:
-    """A token that was found bad would come back from the store."""
+    """A refused token would be read from the store again."""
     connection = world.connect()
     first = connection.token()
     connection.invalidate(first)
@@ -342,7 +344,7 @@ def test_invalidated_token_is_forgotten_everywhere(world: World) -> None:
 
 
 def test_current_token_comes_from_memory_or_the_store_and_sends_nothing(world: World) -> None:
-    """Looking would cost a token request."""
+    """Reading the current token would send a token request."""
     manager = manager_of(world.connect())
     assert manager.peek() is EMPTY
     first = manager.get().token
@@ -353,15 +355,15 @@ def test_current_token_comes_from_memory_or_the_store_and_sends_nothing(world: W
 
 
 def test_providers_own_headers_do_not_replace_the_tokens(world: World) -> None:
-    """An API request would carry what a provider's plugin says in the token's place."""
+    """A header of the provider would replace the header that carries the token."""
     own_headers = {"Authorization": "made-up", "X-Shop": "5"}
     connection = world.connect(world.changed(api_request_headers=lambda *_: own_headers))
 
     assert connection.headers() == {"Authorization": "Bearer token-1", "X-Shop": "5"}
 
 
-def test_invalidated_token_takes_no_newer_one_along(world: World) -> None:
-    """A good token of all callers would be discarded for one that is known to be bad."""
+def test_invalidating_a_token_keeps_a_newer_one(world: World) -> None:
+    """A newer valid token would be discarded together with the invalid one."""
     connection, other = world.connect(), world.connect()
     first = connection.token()
     second = other.token(stale=first)
@@ -371,7 +373,7 @@ def test_invalidated_token_takes_no_newer_one_along(world: World) -> None:
     assert len(world.endpoint.requests) == 2
 
 
-def test_headers_are_those_of_the_token_that_is_meant(world: World) -> None:
+def test_headers_are_those_of_the_given_token(world: World) -> None:
     """An adapter would send another token than the one it compares after a 401."""
     connection = world.connect()
     first = connection.token()

@@ -45,13 +45,13 @@ def _aheaders(connection: keyturn.Connection) -> str:
     params=[_sync, _async, _headers, _aheaders], ids=["token", "atoken", "headers", "aheaders"]
 )
 def ask(request: pytest.FixtureRequest) -> Callable[[keyturn.Connection], str]:
-    """Each way to ask for a token."""
+    """Give each method that returns a token."""
     found: Callable[[keyturn.Connection], str] = request.param
     return found
 
 
 @pytest.mark.parametrize("jump", [-1e9, -7200, -60, 60, 7200, 1e9])
-def test_wall_clock_that_jumps_leaves_a_fresh_token_alone(
+def test_jump_of_the_wall_clock_does_not_affect_a_fresh_token(
     world: World, ask: Callable[[keyturn.Connection], str], jump: float
 ) -> None:
     """`freezegun`, or a corrected clock, would cause token requests or errors."""
@@ -64,8 +64,8 @@ def test_wall_clock_that_jumps_leaves_a_fresh_token_alone(
     assert ask(connection) == "token-2"
 
 
-def test_hit_reads_the_monotonic_clock_alone(world: World) -> None:
-    """A hit would cost a second clock, and depend on a clock that can be set."""
+def test_cache_hit_reads_only_the_monotonic_clock(world: World) -> None:
+    """A cache hit would read a second clock, and depend on a clock that can be set."""
     reads: list[str] = []
 
     def read(name: str, value: float) -> float:
@@ -86,7 +86,7 @@ def test_hit_reads_the_monotonic_clock_alone(world: World) -> None:
 
 @pytest.mark.parametrize("back", [-1800, 0, 1800, 3000])
 def test_second_connection_knows_the_age_of_a_token(world: World, back: float) -> None:
-    """A clock that was set back would prolong the life of a token in the store."""
+    """A clock that was set back would prolong the lifetime of a token in the store."""
     world.connect().token()
     world.clock.uptime += 3000
     world.clock.now += 3000 - back
@@ -99,9 +99,9 @@ def test_second_connection_knows_the_age_of_a_token(world: World, back: float) -
 
 
 def test_token_of_another_process_is_used_for_its_lifetime_at_most(world: World) -> None:
-    """A host whose clock is late would use a token for longer than any token lives."""
+    """A host with a slow clock would use a token for longer than its lifetime."""
     world.connect().token()
-    world.clock.now -= 50  # less than two hosts' clocks may differ by
+    world.clock.now -= 50  # within the difference that is allowed between the clocks of two hosts
     world.clock.clock = Clock(time=lambda: world.clock.now, monotonic=lambda: world.clock.uptime)
     other = world.connect()
     assert other.token().access_token == "token-1"
@@ -111,14 +111,16 @@ def test_token_of_another_process_is_used_for_its_lifetime_at_most(world: World)
     assert other.token().access_token == "token-2"
 
 
-def test_system_clock_under_a_frozen_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests of users that freeze the time would fail, or send token requests without end."""
+def test_system_clock_works_with_a_frozen_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Users' tests that freeze the time would fail, or send endless token requests."""
     store = MemoryStore()
     made = [
         make_connection(
             Specification(world.plain(), world.connect().settings),
             store,
-            transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
+            transport=world.endpoint,  # type: ignore[arg-type]  # only `send` is used
         )
         for _ in range(3)
     ]
@@ -134,10 +136,10 @@ def test_system_clock_under_a_frozen_time(world: World, monkeypatch: pytest.Monk
     steps=st.lists(st.floats(0.001, 0.3), min_size=20, max_size=60),
     jumps=st.dictionaries(st.integers(0, 60), st.floats(-7200, 7200) | st.floats(-3, 3)),
 )
-def test_no_jump_of_the_wall_clock_gets_an_expired_token_out(
+def test_jump_of_the_wall_clock_does_not_return_an_expired_token(
     lifetime: int, steps: list[float], jumps: dict[int, float]
 ) -> None:
-    """A correction of the clock would have an API refuse requests."""
+    """After a clock correction, API requests would be sent with an expired token."""
     world = World()
     ends: dict[str, float] = {}
 

@@ -1,4 +1,4 @@
-"""A connection from its opening to its end, for threads and for tasks."""
+"""The lifecycle of a connection: opening, use by threads and tasks, copying, closing."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_connections_of_a_process_share_their_memory() -> None:
 def test_store_comes_from_the_argument_or_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Tokens would be kept where the user did not want them."""
+    """Tokens would be kept in a store that the user did not choose."""
     monkeypatch.delenv("KEYTURN_FINGERPRINT_KEY")
     store = MemoryStore()
     monkeypatch.setenv("KEYTURN_STORE", "nonsense://x")
@@ -84,12 +84,12 @@ def test_store_comes_from_the_argument_or_the_environment(
 
 @pytest.mark.parametrize("address", ["memory", "memory://x", "disk://relative", "redis", "://"])
 def test_unusable_store_is_refused(address: str) -> None:
-    """A typo in a store's address would silently mean memory."""
+    """A typo in a store's address would silently select the memory store."""
     with pytest.raises(errors.ConfigurationError, match="no token store"):
         keyturn.connect("orocommerce", store=address, **SHOP)
 
 
-def test_secret_may_come_as_a_secret() -> None:
+def test_secret_may_be_given_as_a_secret_object() -> None:
     """A caller that keeps secrets hidden would have to reveal them."""
     secret = keyturn.Secret("s3cret-for-tests")
     hidden = keyturn.connect("orocommerce", **(SHOP | {"client_secret": secret}))
@@ -99,7 +99,7 @@ def test_secret_may_come_as_a_secret() -> None:
 
 
 def test_closed_connection_gives_no_token(world: World) -> None:
-    """A connection would live on after its `with` block."""
+    """A connection would still return tokens after its `with` block."""
     with world.connect(name="shop") as connection:
         connection.token()
 
@@ -111,7 +111,7 @@ def test_closed_connection_gives_no_token(world: World) -> None:
 
 
 def test_connection_that_is_closed_during_a_renewal_stays_closed(world: World) -> None:
-    """A background renewal would revive it."""
+    """A background renewal would reopen the closed connection."""
     connection = world.connect()
     connection.token()
     world.clock.advance(STALE)
@@ -127,8 +127,8 @@ def test_connection_that_is_closed_during_a_renewal_stays_closed(world: World) -
         connection.token()
 
 
-def test_tasks_get_what_threads_get(world: World) -> None:
-    """The async methods would differ from the others."""
+def test_async_methods_return_what_the_sync_methods_return(world: World) -> None:
+    """The async methods would behave differently from the sync ones."""
 
     async def use() -> None:
         async with world.connect(name="shop") as connection:
@@ -157,7 +157,7 @@ def test_system_clock_is_used_by_default(world: World) -> None:
     connection = make_connection(
         Specification(world.plain(), world.connect().settings),
         MemoryStore(),
-        transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
+        transport=world.endpoint,  # type: ignore[arg-type]  # only `send` is used
     )
     world.clock.now = time.time()
     first = connection.token()
@@ -173,7 +173,7 @@ def test_system_clock_is_used_by_default(world: World) -> None:
         connection.token()
 
 
-def test_uptime_counts_the_machines_sleep() -> None:
+def test_uptime_includes_the_time_in_which_the_machine_is_suspended() -> None:
     """A token would be used after its expiry when the machine was suspended."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     before, now, after = time.clock_gettime(clock), SYSTEM.monotonic(), time.clock_gettime(clock)
@@ -206,8 +206,8 @@ def test_processes_renew_at_different_moments(
     assert len(moments) > 1
 
 
-def test_forked_children_renew_at_moments_of_their_own(world: World) -> None:
-    """Workers forked from one parent that had a token would all renew it at once."""
+def test_forked_children_renew_at_different_moments(world: World) -> None:
+    """Workers that inherit a token at the fork would all renew it at once."""
     connection = world.connect()
     connection.token()
     held = manager_of(connection).snapshot
@@ -234,20 +234,20 @@ def test_forked_children_renew_at_moments_of_their_own(world: World) -> None:
     "copied", [copy.copy, copy.deepcopy, pickle.dumps], ids=["copy", "deepcopy", "pickle"]
 )
 def test_connection_refuses_to_be_copied(world: World, copied: Callable[[object], object]) -> None:
-    """A copy would fail later, in a way that says nothing, or carry a secret away."""
+    """A copy would fail later with an unclear error, or expose a secret."""
     with pytest.raises(TypeError, match="A Connection can't be copied or pickled: pass the name"):
         copied(world.connect())
 
 
-def test_nothing_asynchronous_blocks_the_loop(world: World) -> None:
-    """A store on a slow network would stop every task of the process."""
+def test_async_methods_do_not_block_the_loop(world: World) -> None:
+    """A store on a slow network would block every task of the process."""
 
     class Slow(MemoryStore):
         is_slow = False
         passed = threading.Event()
 
         def delete(self, key: str) -> None:
-            # Only the loop sets it: a call on the loop's own thread would wait in vain.
+            # Only the loop sets it: a call on the loop's own thread would never see it set.
             assert not self.is_slow or self.passed.wait(10)
             super().delete(key)
 
@@ -272,7 +272,7 @@ def test_nothing_asynchronous_blocks_the_loop(world: World) -> None:
             task = asyncio.create_task(work())
             await asyncio.sleep(0)
             store.passed.set()
-            with contextlib.suppress(errors.ConfigurationError):  # there is no way to revoke
+            with contextlib.suppress(errors.ConfigurationError):  # the provider has no revocation
                 await task
 
     asyncio.run(use())

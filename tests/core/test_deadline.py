@@ -34,7 +34,7 @@ LARGE = 20_000_000
 
 
 def dripping(start: bytes, drop: bytes) -> Behaviour:
-    """Return a behaviour: one piece after the other, each in time for a timeout of single reads."""
+    """Return a behaviour: send one piece after another, each within the timeout of one read."""
 
     def drip(server: RawServer, connection: socket.socket) -> None:
         server.read_request(connection)
@@ -69,7 +69,7 @@ SLOW: dict[str, Behaviour] = {
 
 @pytest.fixture
 def deadline_errors(failed_request: FailedRequest) -> Callable[..., dict[str, str]]:
-    """Give a function that sends a request to each URL, all at once; the messages of the errors."""
+    """Give a function that sends requests to all URLs at once, and returns the error messages."""
 
     def send(transport: Transport, urls: dict[str, str], seconds: float) -> dict[str, str]:
         with ThreadPoolExecutor(len(urls)) as pool:
@@ -94,10 +94,10 @@ def test_total_deadline_holds(
     assert late(messages, 0.3) == [*SLOW]
 
 
-def test_deadline_holds_though_the_connections_clock_stands_still(
+def test_deadline_holds_although_the_connections_clock_is_stopped(
     transport: Transport, serve: Serve, token_request: RequestTo
 ) -> None:
-    """A test that stops its clock, or a clock that is set back, would make a request endless."""
+    """A stopped clock in a test, or a clock that is set back, would make a request endless."""
     standing = Clock(time=lambda: 0.0, monotonic=lambda: 0.0)
     server = serve(SLOW["body dripping"])
 
@@ -113,14 +113,14 @@ def test_deadline_holds_while_sending(transport: Transport, serve: Serve) -> Non
         transport.send(request, 0.3)
 
 
-def unanswering_address(held: contextlib.ExitStack) -> tuple[str, int]:
+def unresponsive_address(held: contextlib.ExitStack) -> tuple[str, int]:
     """Return an address at which no connection is ever accepted."""
     listener = held.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
     address: tuple[str, int] = listener.getsockname()
     # When the queue is full, the kernel drops the first packet of further connections.
     for _ in range(4):
         waiting = held.enter_context(socket.socket())
-        waiting.setblocking(False)  # noqa: FBT003 - its only, positional, argument
+        waiting.setblocking(False)  # noqa: FBT003 - the parameter has no name
         waiting.connect_ex(address)
     return address
 
@@ -128,9 +128,9 @@ def unanswering_address(held: contextlib.ExitStack) -> tuple[str, int]:
 def test_deadline_holds_while_connecting(
     transport: Transport, failed_request: FailedRequest
 ) -> None:
-    """A host that drops packets would hold a caller for minutes."""
+    """A host that drops packets would block a caller for minutes."""
     with contextlib.ExitStack() as held:
-        _, port = unanswering_address(held)
+        _, port = unresponsive_address(held)
         error = failed_request(transport, f"http://127.0.0.1:{port}/token", seconds=0.3)
 
     assert "did not respond within 0.3 s" in str(error)
@@ -146,7 +146,7 @@ def test_address_that_does_not_respond_leaves_time_for_the_next(
     """A host with one dead address among two would never give a token."""
     server = serve(token_response)
     with contextlib.ExitStack() as held:
-        dead = unanswering_address(held)
+        dead = unresponsive_address(held)
         found = [
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", address)
             for address in (dead, ("127.0.0.1", server.port))
@@ -160,10 +160,10 @@ def test_address_that_does_not_respond_leaves_time_for_the_next(
 def test_time_for_connecting_is_a_part_of_the_whole(
     transport: Transport, failed_request: FailedRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A host that drops packets would hold a worker for the whole of a long timeout."""
+    """A host that drops packets would block a worker for the whole of a long timeout."""
     monkeypatch.setattr("keyturn._http.network._CONNECT_SECONDS", 0.2)
     with contextlib.ExitStack() as held:
-        _, port = unanswering_address(held)
+        _, port = unresponsive_address(held)
         error = failed_request(transport, f"http://127.0.0.1:{port}/token", seconds=20.0)
 
     assert "failed: no connection within 0.2 s" in str(error)
@@ -172,7 +172,7 @@ def test_time_for_connecting_is_a_part_of_the_whole(
 def test_no_time_left_is_reported_as_too_slow(
     transport: Transport, serve: Serve, failed_request: FailedRequest
 ) -> None:
-    """A retry at the very end of the time would raise a library's own error."""
+    """A retry just before the deadline would raise a raw error of a library."""
     error = failed_request(transport, serve(silent).url, seconds=0.0)
 
     assert isinstance(error, errors.EndpointUnavailable)

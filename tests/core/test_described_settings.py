@@ -1,4 +1,4 @@
-"""Settings of a description: patterns, formats and bounds, and the scope that a flow has."""
+"""Settings of a description: patterns, formats, bounds, and the setting for the scope."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def mistakes_in(**data: Any) -> list[str]:
 
 # --- Patterns, formats and bounds ---
 
-# A setting's table; then right values, and wrong ones with the words about each.
+# A setting's table; valid values; invalid values, each with words of its message.
 BOUNDS: list[tuple[dict[str, Any], list[Any], list[Any], str]] = [
     ({"pattern": "[0-9]{6}"}, ["123456"], ["12345", "1234567", "12345a", "123456\n"],
      "must match the pattern [0-9]{6}"),
@@ -70,7 +70,7 @@ BOUNDS: list[tuple[dict[str, Any], list[Any], list[Any], str]] = [
 def test_form_and_check_have_the_same_bounds(
     table: dict[str, Any], right: list[Any], wrong: list[Any], words: str, *, optional: bool
 ) -> None:
-    """A form would let a value pass that the connection refuses, or the reverse."""
+    """A form would accept a value that the connection refuses, or the reverse."""
     one = {"title": "One", "optional": optional, **table}
     provider = described(settings={"one": one}, parameters={"one": "{one}"})
     dialects: tuple[Any, ...] = ("2020-12", "draft-07")
@@ -93,8 +93,8 @@ def test_form_and_check_have_the_same_bounds(
 
 
 @pytest.mark.parametrize("style", ["airbyte", "singer"])
-def test_other_styles_have_the_bounds(style: Any) -> None:
-    """Airbyte's and Singer's forms would take any value."""
+def test_airbyte_and_singer_schemas_have_the_bounds(style: Any) -> None:
+    """Airbyte's and Singer's forms would accept any value."""
     tables = {
         "mail": {"title": "Mail", "format": "email", "max_length": 40},
         "port": {"kind": "integer", "title": "Port", "min": 1, "max": 65535, "default": 443},
@@ -135,15 +135,15 @@ BAD_BOUNDS: list[tuple[dict[str, Any], str]] = [
 
 
 @for_each(("table", "mistake"), BAD_BOUNDS)
-def test_bound_that_is_none_is_reported(table: dict[str, Any], mistake: str) -> None:
-    """It would be ignored, or mean something else in the user's form."""
+def test_invalid_bound_is_reported(table: dict[str, Any], mistake: str) -> None:
+    """An invalid bound would be ignored, or mean something else in the user's form."""
     (found,) = mistakes_in(settings={"one": {"title": "One", **table}}, parameters={"a": "{one}"})
 
     assert found.startswith(f"settings.one.{mistake}")
 
 
 def test_credential_may_have_a_pattern() -> None:
-    """A client ID of another platform would be found by a refused token request only."""
+    """A client ID of another platform would be noticed only when a token request is refused."""
     client_id = {"title": "Client ID", "pattern": "shop-[0-9]+"}
     provider = described(settings={"client_id": client_id})
     (problem,) = keyturn.problems(provider, USUAL)
@@ -154,7 +154,7 @@ def test_credential_may_have_a_pattern() -> None:
 
 @pytest.mark.parametrize("name", ["private_key", "certificate"])
 def test_key_and_certificate_keep_their_own_check(name: str) -> None:
-    """A pattern beside it would be ignored."""
+    """A pattern for a key or a certificate would be ignored silently."""
     kind = {"private_key": "secret", "certificate": "text"}[name]
     table = {"kind": kind, "title": "Key", "pattern": "x"}
     found = mistakes_in(credentials=name, settings={name: table})
@@ -178,7 +178,7 @@ def test_key_and_certificate_keep_their_own_check(name: str) -> None:
 
 
 def test_flow_with_a_scope_has_a_setting_for_it(platform: Platform) -> None:
-    """A user could not ask for a scope, although the platform takes one."""
+    """A user could not request a scope, although the platform supports scopes."""
     assert b"scope" not in platform().token_request().body
     assert platform(scope="a b").token_request().body.endswith(b"&scope=a+b")
     assert platform({"scope_name": "scp"}, scope="a").token_request().body.endswith(b"&scp=a")
@@ -190,12 +190,12 @@ def test_flow_with_a_scope_has_a_setting_for_it(platform: Platform) -> None:
     [{"scope": False}, {"scope_name": ""}, {"parameters": {"scope": "always"}}],
 )
 def test_flow_without_a_scope_has_no_setting_for_it(data: dict[str, Any]) -> None:
-    """A user would set what is never sent."""
+    """A user could set a scope that is never sent."""
     assert "scope" not in described(**data).settings_schema()["properties"]
 
 
 def test_scope_may_be_required() -> None:
-    """A user would learn from a refused token request that the platform demands one."""
+    """A user would notice only from a refused token request that a scope is required."""
     assert "scope" in described(scope="required").settings_schema()["required"]
     claims = {"scope": "{scope}"}
     signed = described(
@@ -221,8 +221,8 @@ SCOPE = {"kind": "scope", "title": "Scope"}
          "must be absent where the settings have"),
     ],
 )  # fmt: skip
-def test_scope_that_is_none_is_reported(data: dict[str, Any], mistake: str) -> None:
-    """An author's scope would not be sent."""
+def test_invalid_scope_datum_is_reported(data: dict[str, Any], mistake: str) -> None:
+    """The scope that an author declares would silently not be sent."""
     (found,) = mistakes_in(**data)
 
     assert found.startswith(f"scope: {mistake}")

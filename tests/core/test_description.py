@@ -31,7 +31,7 @@ KEY = "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----"
 
 
 def used(names: Iterable[str]) -> dict[str, str]:
-    """Return parameters that settings are used in; one that is used nowhere is a mistake."""
+    """Return parameters that use the settings, because an unused setting is a mistake."""
     return {f"of_{name}": f"{{{name}}}" for name in names if name != "scope"}
 
 
@@ -69,7 +69,7 @@ CREDENTIALS: dict[str, tuple[dict[str, Any], list[str], list[str]]] = {
 def test_credentials_are_asked_for(
     data: dict[str, Any], required: list[str], optional: list[str]
 ) -> None:
-    """A user would be asked for what the platform doesn't know, or not for what it needs."""
+    """A user would be asked for credentials that the platform doesn't use, or not for its own."""
     schema = keyturn.plugins.provider_from_data(ADDRESS | data, name="acme").settings_schema()
 
     assert schema["required"] == required
@@ -143,7 +143,7 @@ BAD: dict[str, tuple[list[object], str]] = {
 
 
 def test_settings_are_read_by_their_kinds() -> None:
-    """A setting's kind is what keeps a wrong value from being sent."""
+    """A value of the wrong kind would be sent."""
     provider = keyturn.plugins.provider_from_data(
         ADDRESS | {"credentials": "none", "settings": SETTINGS, "parameters": used(SETTINGS)},
         name="acme",
@@ -168,7 +168,7 @@ def test_settings_are_read_by_their_kinds() -> None:
     ("kind", "value"), [(kind, value) for kind, (values, _) in BAD.items() for value in values]
 )
 def test_wrong_value_of_a_setting_is_reported(kind: str, value: object) -> None:
-    """A provider without code must check as well as one with code."""
+    """A wrong value of a described setting would be sent unchecked."""
     provider_from_data = {"credentials": "none", "settings": {kind: SETTINGS[kind]}}
     provider = keyturn.plugins.provider_from_data(
         ADDRESS | provider_from_data | {"parameters": used([kind])}, name="acme"
@@ -180,7 +180,7 @@ def test_wrong_value_of_a_setting_is_reported(kind: str, value: object) -> None:
 
 @pytest.mark.parametrize("kind", SETTINGS)
 def test_setting_may_be_absent(kind: str) -> None:
-    """What a platform doesn't need of every user would be asked of all."""
+    """Every user would have to give a setting that only some users need."""
     table = SETTINGS[kind] | {"optional": True}
     provider_from_data = {"credentials": "none", "settings": {kind: table}}
     provider = keyturn.plugins.provider_from_data(
@@ -194,7 +194,7 @@ def test_setting_may_be_absent(kind: str) -> None:
 @for_each("optional", [True, False])
 @for_each("kind", SETTINGS)
 def test_setting_may_have_a_default(kind: str, *, optional: bool) -> None:
-    """Every user would have to write what is the same for nearly all."""
+    """Every user would have to write a value that is the same for nearly all users."""
     table = SETTINGS[kind] | {"default": GOOD[kind], "optional": optional}
     provider_from_data = {"credentials": "none", "settings": {kind: table}}
     provider = keyturn.plugins.provider_from_data(
@@ -211,14 +211,14 @@ def test_setting_may_have_a_default(kind: str, *, optional: bool) -> None:
     ("kind", "value"), [(kind, value) for kind, (values, _) in BAD.items() for value in values]
 )
 def test_wrong_default_is_reported_at_once(kind: str, value: object) -> None:
-    """A default is checked nowhere else."""
+    """A wrong default would be sent, because it is not checked later."""
     (mistake,) = problems({"settings": {kind: SETTINGS[kind] | {"default": value}}})
 
     assert mistake.startswith(f"settings.{kind}.default: must")
 
 
 def test_scope_is_asked_for(platform: Platform) -> None:
-    """The token would be good for nothing, or for too much."""
+    """The token would have no permissions, or more than the user asked for."""
     scope = {"kind": "scope", "title": "Scope", "default": "read write"}
 
     assert platform({"settings": {"scope": scope}}).token_request().scope == ("read", "write")
@@ -239,7 +239,7 @@ def test_scope_is_asked_for(platform: Platform) -> None:
 def test_title_and_kind_follow_from_the_name_and_the_choices(
     table: dict[str, Any], title: str, choices: list[str] | None
 ) -> None:
-    """An author would write what each reader can see."""
+    """An author would have to write a title and a kind that follow from other data."""
     provider = keyturn.plugins.provider_from_data(
         {**ADDRESS, "settings": {"my_api_id": table}, "parameters": used(["my_api_id"])},
         name="acme",
@@ -327,20 +327,20 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 
 @for_each(("description", "mistake"), MISTAKES)
 def test_mistake_in_a_description_is_reported(description: dict[str, Any], mistake: str) -> None:
-    """An author without a debugger would be left to guess."""
+    """An author would have to guess what is wrong."""
     (found,) = problems(description)
 
     assert found.startswith(mistake)
 
 
 def test_missing_address_is_reported() -> None:
-    """There is nothing that a secret could be sent to."""
+    """A description without a token endpoint would be accepted."""
     with pytest.raises(errors.ConfigurationError, match="token_url: is required"):
         keyturn.plugins.provider_from_data({}, name="acme")
 
 
 def test_all_mistakes_are_reported_at_once() -> None:
-    """An author would correct them one by one."""
+    """An author would have to correct the mistakes one by one."""
     found = problems(
         {
             "titel": "Acme",
@@ -360,7 +360,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
 
 
 def test_mistakes_are_those_of_a_settings_class_too() -> None:
-    """A description beside a settings class of Python's is checked no less."""
+    """A description with a settings class in Python would not be checked."""
     with pytest.raises(
         errors.ConfigurationError, match=r"names \{tenant\}, which is not a setting"
     ):
@@ -377,21 +377,21 @@ def test_settings_class_is_used_as_it_is() -> None:
     assert keyturn.plugins.provider_from_data(description).settings is keyturn.plugins.KeySettings
 
 
-def test_name_may_be_in_the_description_alone() -> None:
-    """A file that holds its own name would need it twice."""
+def test_name_may_be_only_in_the_description() -> None:
+    """The name in a description would have to be given a second time."""
     assert keyturn.plugins.provider_from_data({**ADDRESS, "name": "acme"}).name == "acme"
     with pytest.raises(errors.ConfigurationError, match="name: is required"):
         keyturn.plugins.provider_from_data(ADDRESS)
 
 
 def test_name_may_be_repeated() -> None:
-    """A file that says its own name is in order."""
+    """A file that contains its own name would be refused."""
     assert (
         keyturn.plugins.provider_from_data({**ADDRESS, "name": "acme"}, name="acme").name == "acme"
     )
 
 
-# --- Whatever is described ---
+# --- Arbitrary descriptions ---
 
 
 TEMPLATES = st.sampled_from(
@@ -435,7 +435,7 @@ LIKELY: dict[str, st.SearchStrategy[Any]] = {
 
 
 def likely(kind: object) -> st.SearchStrategy[Any]:
-    """Return values that are mostly right for a datum of a kind."""
+    """Return values of which most are valid for a datum of a kind."""
     if typing.get_origin(kind) is typing.Literal:
         return st.sampled_from(typing.get_args(kind))
     return next(values for name, values in LIKELY.items() if name in str(kind))
@@ -462,7 +462,7 @@ DATA = {name: kind for name, kind in datum_types().items() if name not in ADDRES
 
 @st.composite
 def descriptions(draw: st.DrawFn) -> dict[str, Any]:
-    """Return descriptions, of which every other has something odd in it."""
+    """Return descriptions, of which about half contain an unusual value."""
     names = draw(st.lists(st.sampled_from(sorted(DATA)), max_size=4))
     data = {name: draw(likely(DATA[name])) for name in names}
     data |= {"token_url": "https://{a_label}.example/token", "settings": USUAL_SETTINGS}
@@ -475,7 +475,7 @@ def descriptions(draw: st.DrawFn) -> dict[str, Any]:
     return data
 
 
-def made_up(provider: keyturn.plugins.Provider[Any]) -> dict[str, Any]:
+def settings_that_fit(provider: keyturn.plugins.Provider[Any]) -> dict[str, Any]:
     """Return settings that fit a provider."""
     kinds = {"integer": 7, "string": "x"}
     given_values: dict[str, Any] = {"private_key": KEY, "url": "https://acme.example"}
@@ -492,8 +492,8 @@ def made_up(provider: keyturn.plugins.Provider[Any]) -> dict[str, Any]:
     [{}, [], [{}], {"a": {}}, 7, -1.5, True, None, "x y", "", date(2026, 11, 27), [time(12)]],
     ids=repr,
 )
-def test_one_odd_datum_is_reported(odd: object) -> None:
-    """A mistake in one datum would be an error of Python's, or be reported for another datum."""
+def test_one_invalid_datum_is_reported(odd: object) -> None:
+    """A mistake in one datum would be a raw Python error, or be reported for another datum."""
     usual = {
         "token_url": "https://{a_label}.example/token",
         "settings": {"a_label": USUAL_SETTINGS["a_label"]},
@@ -502,23 +502,23 @@ def test_one_odd_datum_is_reported(odd: object) -> None:
         try:
             keyturn.plugins.provider_from_data(usual | {name: odd}, name="acme")
         except errors.ConfigurationError as error:
-            assert any(name in str(each) for each in error.problems), name  # noqa: PT017 - only then
+            assert any(name in str(each) for each in error.problems), name  # noqa: PT017 - if raised
 
 
 @given(descriptions())
 def test_any_description_is_refused_or_works(description: dict[str, Any]) -> None:
-    """An unforeseen description would break the program with an error of Python's."""
+    """An unforeseen description would break the program with a raw Python error."""
     try:
         provider = keyturn.plugins.provider_from_data(description, name="acme")
     except errors.ConfigurationError as error:
-        assert error.problems  # noqa: PT017 - only then
+        assert error.problems  # noqa: PT017 - if raised
         return
-    settings, mistakes = read(provider.settings, made_up(provider))
+    settings, mistakes = read(provider.settings, settings_that_fit(provider))
     assert settings is not None, mistakes
     try:
         request = provider.token_request(settings)
     except errors.ConfigurationError as error:
-        assert "address" in str(error)  # noqa: PT017 - only then
+        assert "address" in str(error)  # noqa: PT017 - if raised
         return
     shown = request.redacted()
     assert isinstance(shown.body, bytes)
@@ -527,8 +527,8 @@ def test_any_description_is_refused_or_works(description: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a b", "a\n", "-a", None])
-def test_name_that_is_none_is_refused(name: Any) -> None:
-    """It would be the name of a file, or break lists and messages."""
+def test_invalid_name_is_refused(name: Any) -> None:
+    """An invalid name would be used as a file name, or break lists and messages."""
     with pytest.raises(errors.ConfigurationError, match=r"name: (must|is)"):
         keyturn.plugins.provider_from_data({"token_url": "https://acme.example/token"}, name=name)
 
@@ -543,8 +543,8 @@ def test_name_that_is_none_is_refused(name: Any) -> None:
         ({"settings": {5: {"title": "Five"}}}, "settings.5: can't be the name of a setting"),
     ],
 )
-def test_what_is_no_table_is_refused(description: Any, words: str) -> None:
-    """An error of Python's would come out, which does not name the mistake."""
+def test_description_that_is_not_a_table_is_refused(description: Any, words: str) -> None:
+    """A raw Python error would be raised that does not name the mistake."""
     with pytest.raises(errors.ConfigurationError, match=words):
         keyturn.plugins.provider_from_data(description, name="acme")
 
@@ -577,7 +577,7 @@ def test_file_describes_a_provider(tmp_path: Path) -> None:
     ],
 )
 def test_mistake_in_a_file_is_reported(tmp_path: Path, content: bytes | None, words: str) -> None:
-    """The error would not name the file, or not be keyturn's own."""
+    """The error would not name the file, or would not be a KeyturnError."""
     path = tmp_path / "acme.toml"
     if content is not None:
         path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Mistakes in descriptions: each is reported with its place, its value and what to write."""
+"""Mistakes in descriptions: each is reported with its location, its value and its fix."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DISCOVERED = 'token_url = "{discovery.token_endpoint}"\n'
 DOCUMENT = '[discovery]\nurl = "https://acme.example/x"\n'
 TEXT = TENANT.replace("label", "text")
 
-# A description; the place of its only mistake; and what the message says to write.
+# A description; the location of its only mistake; and the fix in the message.
 MISTAKES: list[tuple[str, str, str]] = [
     # Paths of responses.
     (f'{URL}token_field = "$.data.token"', "token_field", 'write "data.token"'),
@@ -75,7 +75,7 @@ MISTAKES: list[tuple[str, str, str]] = [
      'names {projekt}, which is not a setting; describe it: [settings.projekt] title = "…"'),
     (f'token_url = "https://{{tenent}}.acme.example/token"\n{TENANT}', "token_url",
      "Did you mean tenant?"),
-    # Names of other tools, and other spellings.
+    # Names that other tools use, and other spellings.
     ('tokenUrl = "https://acme.example/token"', "tokenUrl", "Did you mean token_url?"),
     ('token-url = "https://acme.example/token"', "token-url", "Did you mean token_url?"),
     ('token_endpoint = "https://acme.example/token"', "token_endpoint", "Did you mean token_url?"),
@@ -366,10 +366,10 @@ def mistakes_in(text: str) -> list[keyturn.Problem]:
 
 
 @for_each(("text", "place", "words"), MISTAKES)
-def test_mistake_is_reported_once_with_its_place_and_what_to_write(
+def test_mistake_is_reported_once_with_its_location_and_its_fix(
     text: str, place: str, words: str
 ) -> None:
-    """An author would be left to guess, or would have to read about Python."""
+    """An author would have to guess what is wrong, or to understand a Python error."""
     found = mistakes_in(text)
 
     assert [each.path for each in found] == [place], found
@@ -378,7 +378,7 @@ def test_mistake_is_reported_once_with_its_place_and_what_to_write(
 
 
 def test_all_mistakes_are_reported_at_once() -> None:
-    """An author would correct them one by one."""
+    """An author would have to correct the mistakes one by one."""
     lines_by_place = {
         place: text for text, place, _ in MISTAKES if text.startswith(URL) and "[" not in text
     }
@@ -425,7 +425,7 @@ SECRETS = [
 
 @for_each("text", SECRETS)
 def test_message_shows_no_secret(text: str) -> None:
-    """A log would hold what an author wrote into the wrong place."""
+    """A log would show a secret that an author wrote into the wrong field."""
     assert "s3cret" not in " ".join(map(str, mistakes_in(text)))
 
 
@@ -456,7 +456,7 @@ SYNTAX: list[tuple[bytes, str]] = [
 def test_file_that_is_no_toml_is_reported_with_the_line(
     tmp_path: Any, content: bytes, words: str
 ) -> None:
-    """An author would search the whole file."""
+    """An author would have to search the whole file."""
     path = tmp_path / "acme.toml"
     path.write_bytes(content)
     with pytest.raises(errors.ConfigurationError) as caught:
@@ -466,7 +466,7 @@ def test_file_that_is_no_toml_is_reported_with_the_line(
     assert str(path) in str(caught.value)
 
 
-def test_code_that_resembles_none_of_oauth_is_left_as_it_is() -> None:
+def test_error_code_unlike_any_code_of_oauth_is_accepted() -> None:
     """A platform's own code would be refused, or get a suggestion with another meaning."""
     codes = {"E1": "zzzzz"}
     provider = keyturn.plugins.provider_from_data(
@@ -489,7 +489,7 @@ WRONG_TIMES = [
 
 @pytest.mark.parametrize(("form", "value", "right"), WRONG_TIMES)
 def test_time_in_another_format_is_refused_with_a_hint(form: str, value: Any, right: str) -> None:
-    """A token would count as valid for a year, and be sent long after its end."""
+    """A token would count as valid for a year, and be sent long after its expiry."""
     response = keyturn.plugins.Response(status=200, headers={}, body=b"", sent_at=NOW)
     with pytest.raises(errors.InvalidTokenResponse) as caught:
         lifetime_of(value, form, "expires_at", response, None)
@@ -498,7 +498,7 @@ def test_time_in_another_format_is_refused_with_a_hint(form: str, value: Any, ri
 
 
 def further_mistakes() -> dict[str, tuple[str, str]]:
-    """Return the descriptions beside this file, each with the place and the end of its message."""
+    """Return the descriptions in the text file, each with its location and words of its message."""
     blocks = Path(__file__).with_name("description_mistakes.txt").read_text(encoding="utf-8")
     found: dict[str, tuple[str, str]] = {}
     for block in blocks.strip().split("\n\n"):
@@ -509,7 +509,7 @@ def further_mistakes() -> dict[str, tuple[str, str]]:
 
 
 def test_mistakes_of_other_tools_words_and_spellings_are_reported() -> None:
-    """An author who knows another tool would be left to guess, or get an error of the server."""
+    """An author who uses another tool's words would have to guess, or get a server error."""
     wrong: list[str] = []
     for text, (place, words) in further_mistakes().items():
         try:
@@ -543,8 +543,8 @@ RIGHT = [
 
 
 @pytest.mark.parametrize("text", RIGHT)
-def test_what_only_resembles_a_mistake_is_right(text: str) -> None:
-    """A platform that wants just that could not be described."""
+def test_valid_description_that_resembles_a_mistake_is_accepted(text: str) -> None:
+    """A platform that needs exactly this could not be described."""
     provider = keyturn.plugins.provider_from_data(tomllib.loads(URL + text), name="acme")
 
     assert provider.name == "acme"
@@ -561,7 +561,7 @@ def test_what_only_resembles_a_mistake_is_right(text: str) -> None:
     ],
 )
 def test_misspelt_base_is_found(tmp_path: Path, name: str, words: str) -> None:
-    """An author would compare the names of two files by eye."""
+    """An author would have to find the typo by comparing the names of two files."""
     (tmp_path / "base.toml").write_text(URL)
     path = tmp_path / "acme.toml"
     path.write_text(f'extends = "{name}"')
@@ -571,7 +571,7 @@ def test_misspelt_base_is_found(tmp_path: Path, name: str, words: str) -> None:
     assert words in str(caught.value)
 
 
-def test_what_is_inherited_is_no_mistake_of_the_description(tmp_path: Path) -> None:
+def test_inherited_data_are_not_reported_as_a_mistake(tmp_path: Path) -> None:
     """A description that needs less than the one it extends would be refused."""
     (tmp_path / "base.toml").write_text(
         URL

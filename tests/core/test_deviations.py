@@ -1,4 +1,4 @@
-"""Token responses that deviate from RFC 6749: refused, with a hint that admits them."""
+"""Token responses that deviate from RFC 6749: refused, with a hint how to accept them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read(world: World, platform: Platform) -> Read:
     return token
 
 
-# What deviates, the data that admit it, the response, and how it is sent.
+# The deviation, the data that accept it, the response, and its media type.
 DEVIATIONS: dict[str, tuple[dict[str, Any], bytes, dict[str, Any]]] = {
     "text/plain": ({"media_types": ("text/plain",)}, BODY, {"kind": "Text/Plain; charset=utf-8"}),
     "a page's type": ({"media_types": ("text/html",)}, BODY, {"kind": "text/html"}),
@@ -130,7 +130,7 @@ DEVIATIONS: dict[str, tuple[dict[str, Any], bytes, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("data", "content", "sent"), DEVIATIONS.values(), ids=DEVIATIONS)
-def test_hint_names_what_admits_a_response(
+def test_hint_names_the_data_that_accept_a_response(
     read: Read, data: dict[str, Any], content: bytes, sent: dict[str, Any]
 ) -> None:
     """A user would not find the setting that makes the platform work."""
@@ -143,7 +143,7 @@ def test_hint_names_what_admits_a_response(
     assert token.scope == "read write"
 
 
-def test_generic_admits_the_same_by_its_settings(world: World) -> None:
+def test_generic_accepts_the_same_with_its_settings(world: World) -> None:
     """The hint would name a setting that the provider `generic` does not have."""
     for data, content, sent in DEVIATIONS.values():
         headers = {"content-type": sent.get("kind", JSON), **sent.get("headers", {})}
@@ -174,10 +174,10 @@ REFUSED_ALWAYS: dict[str, tuple[dict[str, Any], bytes, str]] = {
 
 
 @pytest.mark.parametrize(("data", "content", "kind"), REFUSED_ALWAYS.values(), ids=REFUSED_ALWAYS)
-def test_data_admit_nothing_else(
+def test_data_accept_no_other_deviation(
     read: Read, data: dict[str, Any], content: bytes, kind: str
 ) -> None:
-    """A datum that admits one deviation would admit what is no token."""
+    """A datum that accepts one deviation would also accept a value that is not a token."""
     with pytest.raises(errors.InvalidTokenResponse) as refused:
         read(data, content, kind=kind)
     assert refused.value.hint
@@ -185,14 +185,14 @@ def test_data_admit_nothing_else(
 
 @pytest.mark.parametrize("scope", [[], "", None])
 def test_empty_scope_is_the_requested_one(read: Read, scope: object) -> None:
-    """A platform that grants all with an empty array would seem to grant nothing."""
+    """A platform that grants the requested scope with an empty array would seem to grant none."""
     data = {"scope_format": "array"}
 
     assert read(data, body(scope=scope), scope="read").scope == "read"
 
 
-def test_read_token_of_a_plugin_without_a_hint(world: World) -> None:
-    """A user would not learn whose code refuses the response."""
+def test_hint_names_the_read_token_of_a_plugin(world: World) -> None:
+    """A user would not see that the plugin's code refuses the response."""
 
     def read_token(*_: object) -> keyturn.Token:
         raise errors.InvalidTokenResponse("there is no token.")
@@ -204,7 +204,7 @@ def test_read_token_of_a_plugin_without_a_hint(world: World) -> None:
 
 @pytest.mark.parametrize("word", ["text", "text/", "/plain", "text/plain;", "text /plain", "**"])
 def test_media_type_is_checked(word: str) -> None:
-    """A misspelt content type would admit nothing, and nothing would say so."""
+    """A misspelt content type would silently have no effect."""
     with pytest.raises(errors.ConfigurationError, match=re.escape("content type such as")):
         keyturn.plugins.provider_from_data(
             {"name": "acme", "token_url": "https://a.example", "media_types": [word]}

@@ -1,4 +1,4 @@
-"""Error responses: status and code count together, and nothing transient is remembered."""
+"""Error responses: status and code count together, and transient failures are not cached."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def failure(
         ("LOGIN_8", 429, {}, errors.RateLimited),
     ],
 )
-def test_own_codes_count_at_any_status(
+def test_codes_of_a_platform_count_at_any_status(
     world: World,
     platform: Platform,
     own: str,
@@ -63,7 +63,7 @@ def test_own_codes_count_at_any_status(
     headers: dict[str, str],
     kind: type[errors.KeyturnError],
 ) -> None:
-    """A wrong password would be repeated, and an account locked: a fault of SOAP has status 500."""
+    """A wrong password in a SOAP fault (status 500) would be retried, and the account locked."""
     codes = {
         "LOGIN_8": "invalid_client",
         "BUSY": "temporarily_unavailable",
@@ -79,7 +79,7 @@ def test_own_codes_count_at_any_status(
     assert is_kept == isinstance(found, errors.TokenRequestRefused)
 
 
-def test_407_of_an_address_that_no_proxy_serves_names_no_variable(world: World) -> None:
+def test_407_without_a_proxy_names_no_variable(world: World) -> None:
     """The user would set HTTPS_PROXY, which a request to an http:// address does not use."""
     world.endpoint.responses.append(keyturn.plugins.Response(407, {}, b""))
     connection = world.connect(token_url="http://127.0.0.1:9/token")
@@ -159,7 +159,7 @@ def test_status_and_code_count_together(
     error: type[errors.KeyturnError],
     words: str,
 ) -> None:
-    """The user would be sent to the wrong setting."""
+    """The error would send the user to the wrong setting."""
     raised, is_kept = failure(world, status, content, kind)
 
     assert type(raised) is error
@@ -187,7 +187,7 @@ TRANSIENT: list[tuple[int, object, str, dict[str, str], type[errors.KeyturnError
 
 
 @pytest.mark.parametrize(("status", "content", "kind", "headers", "error"), TRANSIENT)
-def test_transient_failure_is_not_remembered(
+def test_transient_failure_is_not_cached(
     world: World,
     status: int,
     content: object,
@@ -195,15 +195,15 @@ def test_transient_failure_is_not_remembered(
     headers: dict[str, str],
     error: type[errors.KeyturnError],
 ) -> None:
-    """A server that was busy for a second would count as refusing for half a minute."""
+    """An error of a server that was busy for a second would be cached for half a minute."""
     raised, is_kept = failure(world, status, content, kind, headers)
 
     assert type(raised) is error
     assert not is_kept
 
 
-def test_pause_does_not_excuse_wrong_credentials(world: World) -> None:
-    """A wrong secret would be tried three times, because a gateway adds `Retry-After` to all."""
+def test_retry_after_does_not_cause_retries_of_wrong_credentials(world: World) -> None:
+    """A wrong secret would be sent three times if a gateway adds `Retry-After` to each error."""
     raised, is_kept = failure(world, 401, {"error": "invalid_client"}, JSON, {"retry-after": "1"})
 
     assert isinstance(raised, errors.InvalidClient)
@@ -223,10 +223,10 @@ SPECIAL, PLAIN = "s3cr+t/%25&=é", "plain-secret-123"
     ],
 )
 @pytest.mark.parametrize("status", [401, 403])
-def test_encoding_of_basic_credentials_is_hinted_at(
+def test_hint_names_the_encoding_of_basic_credentials(
     world: World, platform: Platform, *, way: str, secret: str, hinted: str, status: int
 ) -> None:
-    """A user whose secret is right would be asked to check it, and never find the cause."""
+    """A user would be asked to check a valid secret, and never find the cause."""
     data: dict[str, Any] = {"client_authentication": way, "token_headers": {"X-A": "b"}}
     raised, _ = failure(world, status, b"", connect=lambda: platform(data, client_secret=secret))
 

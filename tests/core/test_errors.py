@@ -43,15 +43,15 @@ def made(kind: type[errors.KeyturnError]) -> errors.KeyturnError:
         copy.copy,
         copy.deepcopy,
         *(
-            lambda error, protocol=protocol: pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own
+            lambda error, protocol=protocol: pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - pickled by this test
             for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
         ),
     ],
 )
-def test_fields_survive(
+def test_fields_are_unchanged_in_a_copy(
     kind: type[errors.KeyturnError], again: Callable[[errors.KeyturnError], Any]
 ) -> None:
-    """An error from a worker process would lose its retry time, or fail to arrive at all."""
+    """An error from a worker process would lose its fields, or could not be unpickled."""
     error = made(kind)
     other = again(error)
 
@@ -71,7 +71,7 @@ def test_message_says_where_what_and_what_to_do(kind: type[errors.KeyturnError])
 
 
 def test_problems_are_listed() -> None:
-    """The user would learn of one mistake only."""
+    """The user would see only one of several mistakes."""
     assert str(made(errors.ConfigurationError)) == (
         "shop: it failed. Try again.\n  - client: is wrong\n  - region: is wrong"
     )
@@ -83,7 +83,7 @@ def test_problems_are_listed() -> None:
     ]
 
 
-def test_problem_without_a_place_is_its_message() -> None:
+def test_problem_without_a_path_shows_only_its_message() -> None:
     """A mistake that concerns a whole file would be shown with an empty name."""
     problems = errors.Problem("url", "is wrong"), errors.Problem("", "is empty")
     error = errors.ConfigurationError("it failed.", problems=problems)
@@ -91,7 +91,7 @@ def test_problem_without_a_place_is_its_message() -> None:
     assert str(error) == "it failed.\n  - url: is wrong\n  - is empty"
 
 
-def test_tree_is_the_documented_one() -> None:
+def test_class_hierarchy_is_the_documented_one() -> None:
     """`except` clauses of users would stop catching."""
     assert {kind.__name__: kind.mro()[1].__name__ for kind in CLASSES} == {
         "KeyturnError": "Exception",
@@ -138,7 +138,7 @@ def test_negative_cache_lasts_for_half_a_minute(now: float) -> None:
 
 @pytest.mark.parametrize("now", [900.0, 1030.0, 2000.0])
 def test_negative_cache_expires(now: float) -> None:
-    """A clock that is set back would make an entry last."""
+    """An entry would not expire after the clock was set back."""
     entry, _ = entries.error_to_entry(errors.InvalidClient("no."), 1000.0)
 
     assert entries.error_from_entry(entry, now) is None
@@ -159,6 +159,6 @@ def test_negative_cache_expires(now: float) -> None:
         "[" * 100_000,
     ],
 )
-def test_unreadable_entry_of_the_negative_cache_is_none(entry: str | None) -> None:
+def test_unreadable_entry_of_the_negative_cache_is_ignored(entry: str | None) -> None:
     """A damaged store would crash the caller."""
     assert entries.error_from_entry(entry, 1000.0) is None

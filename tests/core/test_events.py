@@ -1,4 +1,4 @@
-"""What is reported of token requests, outages and failed renewals: to listeners and to the log."""
+"""Events and log lines about token requests, outages and failed renewals."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def connect(world: World, on_event: Callable[[Event], object], **options: Any) -
         ),
         store,
         clock=world.clock.clock,
-        transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
+        transport=world.endpoint,  # type: ignore[arg-type]  # only `send` is used
     )
 
 
@@ -94,7 +94,7 @@ def test_each_token_request_is_an_event(world: World, plugin: list[Event]) -> No
     assert plugin == got
 
 
-def test_token_of_the_store_is_no_event(world: World) -> None:
+def test_token_read_from_the_store_causes_no_event(world: World) -> None:
     """A count of events would not be a count of token requests."""
     world.connect().token()
     got: list[Event] = []
@@ -105,7 +105,7 @@ def test_token_of_the_store_is_no_event(world: World) -> None:
 
 
 def test_event_says_how_long_a_request_took(world: World) -> None:
-    """A slow token endpoint would not show."""
+    """An operator would not notice a slow token endpoint."""
     got: list[Event] = []
 
     def slow() -> keyturn.plugins.Response:
@@ -120,7 +120,7 @@ def test_event_says_how_long_a_request_took(world: World) -> None:
 
 
 def test_failed_renewal_is_an_event(world: World) -> None:
-    """A platform would learn of a wrong secret when the last token expires."""
+    """A platform would notice a wrong secret only when the last token expires."""
     got: list[Event] = []
     connection = connect(world, got.append)
     connection.token()
@@ -137,7 +137,7 @@ def test_failed_renewal_is_an_event(world: World) -> None:
 
 
 def test_outage_of_the_store_is_one_event(world: World) -> None:
-    """A platform would not learn that its tokens are not shared, or hear of it without end."""
+    """A platform would not learn that its tokens are not shared, or get an event for each call."""
 
     class Down(MemoryStore):
         location = "redis.example:6379"
@@ -156,10 +156,10 @@ def test_outage_of_the_store_is_one_event(world: World) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
-def test_listener_that_raises_harms_no_caller(
+def test_exception_in_a_listener_does_not_affect_the_caller(
     world: World, caplog: pytest.LogCaptureFixture, error: type[BaseException]
 ) -> None:
-    """A defect in a metrics library would cost the token, or the next event."""
+    """A defect in a metrics library would fail the call, or suppress the next event."""
 
     def listen(event: Event) -> None:
         raise error(event)
@@ -172,10 +172,10 @@ def test_listener_that_raises_harms_no_caller(
     assert ("shop: on_event failed with" in caplog.text) is (error is not KeyboardInterrupt)
 
 
-def test_log_handler_that_raises_ends_no_worker(
+def test_exception_in_a_log_handler_ends_no_worker(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each failure of a listener would take a worker with it, until there is none."""
+    """Each failing listener would end one worker thread, until none is left."""
 
     class Exits(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -199,8 +199,8 @@ def test_log_handler_that_raises_ends_no_worker(
     assert [each.exc_type for each in reported] == [SystemExit] * 2
 
 
-def test_listener_that_hangs_harms_no_caller(world: World) -> None:
-    """A metrics server that is down would withhold the tokens."""
+def test_hanging_listener_does_not_affect_the_caller(world: World) -> None:
+    """A listener that waits for a metrics server would block every call."""
     release = threading.Event()
     started = threading.Event()
     before = threading.active_count()
@@ -212,14 +212,14 @@ def test_listener_that_hangs_harms_no_caller(world: World) -> None:
     connection = connect(world, listen)
     first = connection.token()
     assert started.wait(10)
-    assert threading.active_count() <= before + 1  # the worker's own, and no other
+    assert threading.active_count() <= before + 1  # the worker's thread, and no other
     assert connection.token(stale=first).access_token == "token-2"
     release.set()
     world.land()
 
 
 def test_listener_may_ask_for_the_token(world: World) -> None:
-    """A listener that reports by an API call would be refused, or wait for itself."""
+    """A listener that makes an API call would get an error, or a deadlock."""
     got: list[str] = []
     connection = connect(world, lambda _: got.append(connection.token().access_token))
     connection.token()
@@ -246,7 +246,7 @@ def test_log_has_a_line_for_each_token_request(
 
 
 def messages(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
-    """Return what was logged at a level, and forget the log."""
+    """Return the messages that were logged at a level, and clear the log."""
     found = [record.getMessage() for record in caplog.records if record.levelno == level]
     caplog.clear()
     return found
@@ -310,7 +310,7 @@ def test_log_escapes_control_characters(world: World, caplog: pytest.LogCaptureF
 
 
 def test_log_holds_no_secret(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """Logs are kept for years, and read by many."""
+    """A secret would be in logs, which are kept for years and read by many people."""
     caplog.set_level(logging.DEBUG, "keyturn")
     connection = world.connect()
     world.endpoint.refuse(500, SECRET)

@@ -1,6 +1,6 @@
-"""The transcripts of `explain`: golden test, documentation and support artefact in one.
+"""The transcripts of `explain`, compared with golden files that the documentation also shows.
 
-`python tests/core/test_explanation.py` writes them anew after an intended change.
+`python tests/core/test_explanation.py` rewrites the files after an intended change.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ CASES.append(("commercelayer", "errors"))
 
 
 class OneResponse:
-    """Stands where the network is: every token request gets the same response, or none."""
+    """A transport without network: each token request gets the same response, or an error."""
 
     def __init__(self, response: keyturn.plugins.Response | None) -> None:
         self.response = response
@@ -71,18 +71,18 @@ class OneResponse:
 
 
 def clock_at(now: float) -> Clock:
-    """Return a clock that stands still."""
+    """Return a stopped clock."""
     return Clock(time=lambda: now, monotonic=lambda: now - NOW, sleep=lambda _: None)
 
 
 def new_store() -> MemoryStore:
-    """Return a store whose entries don't expire: its clock stands still."""
+    """Return a store with a stopped clock, so that its entries don't expire."""
     clock = clock_at(NOW)
     return MemoryStore(clock.time, clock.monotonic)
 
 
 def connect(name: str, transport: OneResponse, store: MemoryStore, now: float = NOW) -> Connection:
-    """Return a connection on a clock that stands still."""
+    """Return a connection with a stopped clock."""
     provider = keyturn.provider(name)
     settings, problems = read(provider.settings, {"client_id": "cid", **SETTINGS[name]})
     assert settings is not None, problems
@@ -90,7 +90,7 @@ def connect(name: str, transport: OneResponse, store: MemoryStore, now: float = 
         Specification(provider, settings),
         store,
         clock=clock_at(now),
-        transport=transport,  # type: ignore[arg-type]  # it needs `send` alone
+        transport=transport,  # type: ignore[arg-type]  # only `send` is used
     )
 
 
@@ -105,21 +105,21 @@ def transcript(name: str, kind: str) -> str:
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_transcript_is_the_golden_one(name: str, kind: str) -> None:
-    """Users' support artefacts would change, or show what they must not, without anyone seeing."""
+    """A transcript would change, or show a secret, without a failing test."""
     golden = (TRANSCRIPTS / f"{name}-{kind}.txt").read_text()
     assert transcript(name, kind) == golden
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_transcript_holds_no_secret(name: str, kind: str) -> None:
-    """A transcript pasted into a ticket would hand out a secret or a token."""
+    """A transcript pasted into a ticket would reveal a secret or a token."""
     shown = transcript(name, kind)
     assert SECRET not in shown
     assert TOKEN not in shown
 
 
 def test_nothing_is_sent_while_the_store_holds_a_token() -> None:
-    """Explaining a connection would cost a token request each time."""
+    """Each `explain` would send a token request."""
     transport = OneResponse(RESPONSES["token"])
     connection = connect("orocommerce", transport, new_store())
     connection.token()
@@ -160,7 +160,7 @@ def test_cached_error_response_is_shown_without_a_response() -> None:
 def test_token_is_hidden_wherever_it_stands(
     platform: Any, world: Any, data: dict[str, Any], body: str
 ) -> None:
-    """A platform with its own response shape would have its tokens in support tickets."""
+    """Support tickets would show the tokens of a platform with its own response format."""
     content_type = TEXT if body == TOKEN else JSON
     world.endpoint.responses.append(
         keyturn.plugins.Response(200, content_type, body.encode(), world.clock.now)

@@ -60,7 +60,7 @@ def body_of(provider: Any, **settings: Any) -> bytes:
 
 
 def test_description_extends_a_file(write: Write) -> None:
-    """What two editions of a platform share would be written twice."""
+    """The data that two editions of a platform share would be written twice."""
     path = write(
         base=BASE,
         acme='extends = "base.toml"\nbody_format = "json"\nparameters.audience = "other"\n'
@@ -73,7 +73,7 @@ def test_description_extends_a_file(write: Write) -> None:
     assert (provider.name, provider.title) == ("acme", "Acme")
     assert provider.rate_limit == keyturn.plugins.RateLimit(6, 2)
     assert schema["properties"]["tenant"]["title"] == "Your shop"
-    assert "pattern" in schema["properties"]["tenant"]  # still a label
+    assert "pattern" in schema["properties"]["tenant"]  # the kind is still label
     assert schema["required"] == ["client_id", "client_secret", "tenant", "plan"]
     assert body_of(provider, plan="a", mode="b").endswith(
         b'"audience":"other","mode":"b","plan":"a"}'
@@ -81,7 +81,7 @@ def test_description_extends_a_file(write: Write) -> None:
 
 
 def test_inherited_setting_can_be_removed(write: Write) -> None:
-    """An edition that lacks a setting could extend nothing."""
+    """An edition without one of the settings could not extend the other edition."""
     path = write(
         base=BASE,
         acme='extends = "base.toml"\ntoken_url = "https://acme.example"\n'
@@ -98,8 +98,8 @@ def test_inherited_setting_can_be_removed(write: Write) -> None:
 SCOPE = "\n[settings.scope]\nkind = 'scope'\ntitle = 'Scope'\ndefault = 'read'"
 
 
-def test_own_scope_counts(write: Write) -> None:
-    """Both editions would have the scope that only one of them takes."""
+def test_scope_of_the_extending_description_is_used(write: Write) -> None:
+    """Both editions would have the scope that only one of them supports."""
     plain = BASE.replace("mode = ", "kind = ").replace("[settings.mode]", "[settings.kind]")
     used = "parameters.kind = '{kind}'\n"
     path = write(base=plain + SCOPE, acme=f'extends = "base.toml"\nscope = false\n{used}')
@@ -123,7 +123,7 @@ def test_extended_description_may_extend_another(write: Write) -> None:
 
 
 def test_data_extend_a_file_by_its_absolute_path(write: Write) -> None:
-    """Data would be read relative to the current working directory."""
+    """The base of data without a file would be looked up in the current working directory."""
     base = write(base=BASE.replace('"live"', '"{mode}"'))
     data = {"name": "acme", "extends": str(base)}
 
@@ -145,8 +145,8 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("given", "mistake"), MISTAKES)
-def test_what_can_not_be_extended_is_reported(write: Write, given: str, mistake: str) -> None:
-    """Its author would get an error of Python's, or wait forever."""
+def test_base_that_cannot_be_extended_is_reported(write: Write, given: str, mistake: str) -> None:
+    """A wrong base would raise a raw Python error, or cause an endless loop."""
     path = write(
         broken="\na = x", loop='extends = "acme.toml"', base=BASE, acme=f"extends = {given}"
     )
@@ -156,8 +156,8 @@ def test_what_can_not_be_extended_is_reported(write: Write, given: str, mistake:
     assert found.startswith("extends: ")
 
 
-def test_mistake_in_the_whole_is_reported_with_the_file(write: Write) -> None:
-    """Its author would not know which of the files to change."""
+def test_mistake_in_an_extended_description_names_both_files(write: Write) -> None:
+    """The author would not know which of the files to change."""
     path = write(base="settings = 1", acme='extends = "base.toml"\nsettings.a.title = "A"')
     with pytest.raises(errors.ConfigurationError) as caught:
         keyturn.plugins.provider_from_file(path)
@@ -202,7 +202,7 @@ def test_one_distribution_has_many_descriptions() -> None:
 def test_description_extends_an_installed_one(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An author would copy what is installed, and miss its corrections."""
+    """An author would copy an installed description, and miss its corrections."""
     path = write(acme='extends = "kt-two"\nparameters.audience = "mine"')
     assert body_of(keyturn.plugins.provider_from_file(path)).endswith(b"&audience=mine")
     data = {"extends": "kt-one", "title": "Third"}

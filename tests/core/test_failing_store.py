@@ -1,4 +1,4 @@
-"""A store that fails costs a warning and a token request, and nothing else."""
+"""A failing store causes a warning and a token request, and no other failure."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 
 class BrokenStore(MemoryStore):
-    """A store of which some operations fail, with an entry in the error's text."""
+    """A store whose chosen operations fail, with an entry in the error message."""
 
     def __init__(self, now: Callable[[], float], broken: set[str]) -> None:
         super().__init__(now)
         self.broken = broken
 
     def adopt(self, other: MemoryStore) -> None:
-        """Hold the same entries as another store."""
-        self._entries = dict(other._entries)  # noqa: SLF001 - as another process writes them
+        """Copy the entries of another store."""
+        self._entries = dict(other._entries)  # noqa: SLF001 - as another process does
 
     def _check(self, operation: str, *values: object) -> None:
         if operation in self.broken:
@@ -70,10 +70,10 @@ OPERATIONS = ["read", "write", "delete", "lock", "unlock"]
 @pytest.mark.parametrize(
     "broken", [*({each} for each in OPERATIONS), set(OPERATIONS)], ids=[*OPERATIONS, "all"]
 )
-def test_failing_store_costs_a_warning_and_no_token(
+def test_failing_store_is_logged_and_the_token_is_returned(
     world: World, caplog: pytest.LogCaptureFixture, broken: set[str]
 ) -> None:
-    """A full disk would take the application down."""
+    """With a full disk, every call would fail."""
     store = BrokenStore(lambda: world.clock.now, broken)
     connection = world.connect(store=store)
     first = connection.token()
@@ -88,8 +88,8 @@ def test_failing_store_costs_a_warning_and_no_token(
     assert "token-2" not in caplog.text
 
 
-def test_store_that_returns_rubbish_is_a_miss(world: World) -> None:
-    """A third-party store could make keyturn crash, or use what isn't a token."""
+def test_invalid_entry_of_a_store_is_a_miss(world: World) -> None:
+    """A third-party store could make keyturn crash, or use a value that is not a token."""
 
     class RubbishStore(MemoryStore):
         def read(self, key: str) -> Any:
@@ -100,10 +100,10 @@ def test_store_that_returns_rubbish_is_a_miss(world: World) -> None:
     assert ResilientStore(store).read("a") is None
 
 
-def test_system_error_of_a_store_is_logged_in_words(
+def test_log_has_the_system_message_of_a_store_error(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The user would not learn why the store fails."""
+    """The log would not say why the store failed."""
 
     class FullStore(MemoryStore):
         def write(self, key: str, entry: str, expires_at: float) -> None:
@@ -113,10 +113,10 @@ def test_system_error_of_a_store_is_logged_in_words(
     assert "failed to write (OSError: No space left on device)" in caplog.text
 
 
-def test_message_of_a_third_partys_store_shows_no_entry_and_no_password(
+def test_message_of_a_third_party_store_shows_no_entry_and_no_password(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A store's own error, or its place, would put a token or a password into the log."""
+    """A store's own error, or its URL, would put a token or a password into the log."""
 
     class Quoting(MemoryStore):
         location = "acme://user:s3cret@db.example/tokens"
@@ -132,10 +132,10 @@ def test_message_of_a_third_partys_store_shows_no_entry_and_no_password(
     assert re.findall("t0k-short|s3cret|\x1b|\nforged", caplog.text) == []
 
 
-def test_outage_is_reported_once_with_its_place_and_cause(
+def test_outage_is_logged_once_with_the_store_and_the_cause(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An outage would fill the log with a line an operation, or not say where the store is."""
+    """An outage would log a line for each operation, or not say which store failed."""
 
     class Down(BrokenStore):
         location = "/var/cache/shop"
@@ -168,14 +168,14 @@ OUTAGES = [{"read"}, {"write"}, {"lock"}, set(OPERATIONS)]
 
 @pytest.fixture
 def present(world: World) -> World:
-    """Give a world at the present time, which a process's own memory goes by."""
+    """Give a world at the present time, because the memory of a process uses the system clock."""
     world.clock.now = time.time()
     return world
 
 
 @pytest.mark.parametrize("broken", OUTAGES, ids=["read", "write", "lock", "all"])
 def test_process_keeps_the_rate_limit_without_its_store(present: World, broken: set[str]) -> None:
-    """A full disk would let each process break the rate limit, and get its host blocked."""
+    """With a full disk, each process would exceed the rate limit, and the host block its client."""
     provider = present.changed(rate_limit=RateLimit(per_minute=3, burst=5))
     store = BrokenStore(lambda: present.clock.now, broken)
     outcomes = []
@@ -192,7 +192,7 @@ def test_process_keeps_the_rate_limit_without_its_store(present: World, broken: 
 
 @pytest.mark.parametrize("broken", OUTAGES, ids=["read", "write", "lock", "all"])
 def test_error_response_is_cached_without_the_store(present: World, broken: set[str]) -> None:
-    """A wrong secret would hammer the token endpoint for as long as the disk is full."""
+    """With a full disk, a wrong secret would be sent again at each call."""
     store = BrokenStore(lambda: present.clock.now, broken)
     present.endpoint.refuse()
     for _ in range(3):
@@ -224,7 +224,7 @@ def test_hundred_threads_make_one_request_without_the_store(present: World) -> N
 
 
 def test_locks_exclude_threads_without_the_store(present: World) -> None:
-    """Threads would each take the last request of a rate_limit that they read at the same time."""
+    """Several threads would each use the last request of a rate limit."""
     store = ResilientStore(BrokenStore(lambda: present.clock.now, {"lock"}))
     inside = 0
     seen = []
@@ -247,8 +247,8 @@ def test_locks_exclude_threads_without_the_store(present: World) -> None:
     assert seen == [1] * 20
 
 
-def test_store_that_is_well_again_knows_what_was_spent(present: World) -> None:
-    """After an outage, requests that were sent during the outage would be sent once more."""
+def test_recovered_store_counts_the_requests_sent_during_the_outage(present: World) -> None:
+    """After an outage, keyturn would allow the requests of the rate limit a second time."""
     provider = present.changed(rate_limit=RateLimit(per_minute=3, burst=5))
     store = BrokenStore(lambda: present.clock.now, set())
     other = present.connect(provider, store=store, client_id="other")
@@ -257,7 +257,7 @@ def test_store_that_is_well_again_knows_what_was_spent(present: World) -> None:
         present.connect(provider, store=store, client_id=str(number)).token()
     store.broken = set()
     other.token()
-    # Another process does not share the memory.
+    # Another process does not share this process's memory.
     elsewhere = _copy(store, present)
     present.connect(provider, store=elsewhere, client_id="elsewhere").token()
     with pytest.raises(errors.RateLimited):
@@ -265,8 +265,8 @@ def test_store_that_is_well_again_knows_what_was_spent(present: World) -> None:
     assert len(present.endpoint.requests) == 5
 
 
-def test_spending_elsewhere_counts_after_an_outage(present: World) -> None:
-    """The process whose store failed would overwrite what the others spent."""
+def test_requests_of_other_processes_count_after_an_outage(present: World) -> None:
+    """The process whose store failed would overwrite the count of the others' requests."""
     provider = present.changed(rate_limit=RateLimit(per_minute=3, burst=5))
     store = BrokenStore(lambda: present.clock.now, {"write"})
     present.connect(provider, store=store, client_id="mine").token()
@@ -281,8 +281,8 @@ def test_spending_elsewhere_counts_after_an_outage(present: World) -> None:
         present.connect(provider, store=store, client_id="more").token()
 
 
-def test_store_that_is_well_again_is_believed(present: World) -> None:
-    """A process would continue with its own copy, and not see what the others renewed."""
+def test_recovered_store_is_read_again(present: World) -> None:
+    """A process would continue with its own copy, and not see tokens that others renewed."""
     broken = BrokenStore(lambda: present.clock.now, {"write", "read"})
     store = ResilientStore(broken)
     store.write("a", "mine", present.clock.now + 60)
@@ -297,19 +297,19 @@ def test_store_that_is_well_again_is_believed(present: World) -> None:
     assert store.read("a") is None
 
 
-def test_token_that_cannot_be_deleted_does_not_come_back(present: World) -> None:
-    """A token that was invalidated would be handed out again, and be refused again."""
+def test_token_that_cannot_be_deleted_is_not_used_again(present: World) -> None:
+    """An invalidated token would be returned again, and the API would refuse it again."""
     store = BrokenStore(lambda: present.clock.now, set())
     connection = present.connect(store=store)
     first = connection.token()
-    store.broken = {"write", "delete"}  # a replica that is read only
+    store.broken = {"write", "delete"}  # as a read-only replica
     connection.invalidate(first)
     assert connection.token().access_token == "token-2"
     assert present.connect(store=store).token().access_token == "token-2"
 
 
 def test_entry_that_cannot_be_deleted_is_hidden(present: World) -> None:
-    """An entry would come back as soon as what was written later, in memory, has expired."""
+    """A deleted entry would be read again when the newer one in memory has expired."""
     broken = BrokenStore(lambda: present.clock.now, set())
     store = ResilientStore(broken)
     later = present.clock.now + 60
@@ -325,8 +325,8 @@ def test_entry_that_cannot_be_deleted_is_hidden(present: World) -> None:
 
 
 @pytest.mark.parametrize("end", ["written", "deleted"])
-def test_entry_is_hidden_until_the_store_is_well_again(present: World, end: str) -> None:
-    """A process would never again see what the others write at that key."""
+def test_entry_is_hidden_until_the_store_recovers(present: World, end: str) -> None:
+    """A process would never again see what other processes write at that key."""
     broken = BrokenStore(lambda: present.clock.now, {"delete"})
     store = ResilientStore(broken)
     later = present.clock.now + 60
@@ -341,9 +341,9 @@ def test_entry_is_hidden_until_the_store_is_well_again(present: World, end: str)
     assert store.entries("a") == ["new"]
 
 
-def test_memory_of_an_outage_ends_with_its_store(present: World) -> None:
-    """A process that opens stores again and again would grow for as long as they fail."""
-    before = set(resilient._states)  # noqa: SLF001 - nothing else shows it
+def test_memory_of_an_outage_is_freed_with_its_store(present: World) -> None:
+    """A process that repeatedly opens failing stores would leak memory."""
+    before = set(resilient._states)  # noqa: SLF001 - no public name shows it
     store = BrokenStore(lambda: present.clock.now, {"write"})
     ResilientStore(store).write("a", "entry", present.clock.now + 60)
     assert set(resilient._states) - before == {id(store)}  # noqa: SLF001
@@ -353,7 +353,7 @@ def test_memory_of_an_outage_ends_with_its_store(present: World) -> None:
 
 
 class SlottedStore:
-    """A third-party store that fails in all it does and has no weak references."""
+    """A third-party store whose operations all fail, and that allows no weak references."""
 
     __slots__ = ()
 
@@ -364,9 +364,9 @@ class SlottedStore:
     write = delete = lock = read
 
 
-def test_store_that_cannot_be_watched_may_fail_too(present: World) -> None:
+def test_store_without_weak_references_may_fail(present: World) -> None:
     """A third-party store with `__slots__` would raise when it fails."""
-    store = ResilientStore(SlottedStore())  # type: ignore[arg-type]  # as said
+    store = ResilientStore(SlottedStore())  # type: ignore[arg-type]  # it has no other methods
     with store.lock("a", 1):
         store.write("a", "entry", present.clock.now + 60)
     assert store.read("a") == "entry"
@@ -374,8 +374,8 @@ def test_store_that_cannot_be_watched_may_fail_too(present: World) -> None:
     assert store.read("a") is None
 
 
-def test_store_that_cannot_be_watched_leaves_nothing_to_the_next(present: World) -> None:
-    """A new store would begin with what this process kept for an old one."""
+def test_store_without_weak_references_shares_no_memory_with_the_next(present: World) -> None:
+    """A new store would begin with the entries that were kept in memory for an old one."""
     ResilientStore(SlottedStore()).write("a", "entry", present.clock.now + 60)  # type: ignore[arg-type]
     later = [ResilientStore(SlottedStore()) for _ in range(100)]  # type: ignore[arg-type]
 

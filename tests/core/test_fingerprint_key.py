@@ -1,4 +1,4 @@
-"""The key of the fingerprints: all who share a store have it, and no other."""
+"""The fingerprint key: all processes that share a store have the same key, and others another."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ENTRY = "fingerprint-key"
 
 @pytest.fixture(autouse=True)
 def _no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the store have the key."""
+    """Remove the variable, so that the key is in the store."""
     monkeypatch.delenv("KEYTURN_FINGERPRINT_KEY")
 
 
@@ -41,8 +41,8 @@ def copied(world: World, store: MemoryStore, *keys: str) -> MemoryStore:
     return new
 
 
-def test_sharers_of_a_store_have_one_key_and_other_stores_another(world: World) -> None:
-    """Two hosts on one Redis would not share tokens, or a guess could be tested anywhere."""
+def test_processes_of_one_store_share_a_key_and_other_stores_have_another(world: World) -> None:
+    """Two hosts on one Redis would not share tokens, or one key would serve all stores."""
     world.connect().token()
     other_process = copied(world, world.store, ENTRY)
 
@@ -79,13 +79,13 @@ def test_processes_share_a_token_without_any_setting(
             XDG_DATA_HOME=None,
         )
         assert printed == "t0ken"
-        assert list((tmp_path / home).iterdir()) == []  # and no key file is left behind
+        assert list((tmp_path / home).iterdir()) == []  # no key file was written
 
     assert len(server.received) == 1
 
 
 def test_lost_entry_is_created_again(world: World) -> None:
-    """A store that was emptied would end all sharing until each process starts again."""
+    """After a store is emptied, processes would share no tokens until each one restarts."""
     connection = world.connect()
     first = connection.token()
     world.store.delete(ENTRY)
@@ -97,7 +97,7 @@ def test_lost_entry_is_created_again(world: World) -> None:
 
 
 def test_key_that_another_host_replaced_is_used_from_the_next_request_on(world: World) -> None:
-    """A process would keep tokens where no other looks for them."""
+    """A process would store tokens under keys that no other process reads."""
     connection = world.connect()
     connection.token()
     old = connection.token_request().fingerprint
@@ -113,8 +113,8 @@ def test_key_that_another_host_replaced_is_used_from_the_next_request_on(world: 
     assert world.store.read(new) is not None
 
 
-def test_key_that_changes_at_each_look_ends_in_a_token(world: World) -> None:
-    """A hostile store would keep a caller forever."""
+def test_key_that_changes_at_each_read_does_not_prevent_a_token(world: World) -> None:
+    """A hostile store would block a caller forever."""
 
     class Changing(MemoryStore):
         number = 0
@@ -131,7 +131,7 @@ def test_key_that_changes_at_each_look_ends_in_a_token(world: World) -> None:
 
 
 def test_rotating_store_keys_changes_nothing(world: World) -> None:
-    """Each rotation would cost a token request for each account."""
+    """Each rotation would cause a token request for each account."""
     old, new = EncryptedStore.generate_key(), EncryptedStore.generate_key()
     before = fingerprint(world, EncryptedStore(world.store, old))
     sealed = world.store.read(ENTRY)
@@ -201,8 +201,8 @@ def test_damaged_entry_is_replaced(
     assert fingerprint(world, copied(world, world.store, ENTRY)) == fingerprint(world, world.store)
 
 
-def test_entry_of_another_version_is_left_alone(world: World) -> None:
-    """Two versions of keyturn would take the key from each other during a rollout."""
+def test_entry_of_another_version_is_not_changed(world: World) -> None:
+    """Two versions of keyturn would replace each other's key during a rollout."""
     entry = '{"v": 2, "keys": []}'
     world.store.write(ENTRY, entry, float("inf"))
 
@@ -211,8 +211,8 @@ def test_entry_of_another_version_is_left_alone(world: World) -> None:
     assert world.store.read(ENTRY) == entry
 
 
-def test_store_that_is_down_costs_no_token_and_is_used_again(world: World) -> None:
-    """An outage would stop the tokens, or end the sharing for as long as the process lives."""
+def test_store_that_was_down_prevents_no_token_and_is_used_again(world: World) -> None:
+    """An outage would prevent tokens, or the process would never share tokens again."""
 
     class Down(MemoryStore):
         is_down = False
@@ -245,8 +245,8 @@ def test_store_that_is_down_costs_no_token_and_is_used_again(world: World) -> No
     assert world.connect(store=store).token_request().fingerprint == shared
 
 
-def test_store_that_takes_no_entry_costs_no_token(world: World) -> None:
-    """A read-only store would stop the tokens."""
+def test_read_only_store_prevents_no_token(world: World) -> None:
+    """With a read-only store, a connection would return no token."""
 
     class ReadOnly(MemoryStore):
         def write(self, key: str, entry: str, expires_at: float) -> None:
@@ -257,7 +257,7 @@ def test_store_that_takes_no_entry_costs_no_token(world: World) -> None:
 
 
 def test_variable_replaces_the_entry(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key that must not be in the store would be there nevertheless."""
+    """A key that must not be in the store would be written to it."""
     monkeypatch.setenv("KEYTURN_FINGERPRINT_KEY", "a-key-of-one's-own")
     one = fingerprint(world, world.store)
     assert fingerprint(world, MemoryStore()) == one
@@ -278,7 +278,7 @@ def test_variable_that_could_be_guessed_is_refused(
 
 
 def test_two_processes_that_begin_together_create_one_key(world: World) -> None:
-    """The second would overwrite the key of the first, and its tokens be lost."""
+    """The second process would overwrite the key of the first, whose tokens would be lost."""
 
     class Slow(MemoryStore):
         raced: Any = None

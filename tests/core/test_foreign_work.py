@@ -1,4 +1,4 @@
-"""What a provider, a key or a certificate does in one connection stops no other connection."""
+"""A slow provider, key or certificate of one connection blocks no other connection."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ PRIMES = (2**4423 - 1, 2**4253 - 1)
 
 @pytest.fixture
 def released() -> Iterator[threading.Event]:
-    """Give what a slow provider waits for; it is set when the test ends."""
+    """Give the event that a slow provider waits for; it is set when the test ends."""
     event = threading.Event()
     yield event
     event.set()
 
 
 class Waiting(keyturn.plugins.DynamicValue):
-    """A value that calls something before it is there."""
+    """A value that calls a function before it is returned."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         self.call = call
 
     def value(self, now: float) -> str:
-        """Return a string, in the end."""
+        """Return a string after the call."""
         self.call()
         return f"x{now:.0f}"
 
@@ -58,7 +58,7 @@ class Waiting(keyturn.plugins.DynamicValue):
 
 
 class Slow(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
-    """A provider that calls something in one of its methods."""
+    """A provider that calls a function in one of its methods."""
 
     name = "slow"
     settings = keyturn.plugins.ConfidentialSettings
@@ -81,7 +81,7 @@ class Slow(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
         response: keyturn.plugins.Response,
         request: keyturn.plugins.TokenRequest,
     ) -> keyturn.Token:
-        """Return the token, in the end."""
+        """Return the token after the call."""
         if self._slow == "read_token":
             self._call()
         return super().read_token(settings, response, request)
@@ -89,7 +89,7 @@ class Slow(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
     def authorization(
         self, settings: keyturn.plugins.ConfidentialSettings, token: keyturn.Token
     ) -> tuple[str, str]:
-        """Return the header, in the end."""
+        """Return the header after the call."""
         if self._slow == "authorization":
             self._call()
         return super().authorization(settings, token)
@@ -97,7 +97,7 @@ class Slow(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
     def read_error(
         self, settings: keyturn.plugins.ConfidentialSettings, response: keyturn.plugins.Response
     ) -> keyturn.plugins.OAuthError | None:
-        """Return the error, in the end."""
+        """Return the error after the call."""
         if self._slow == "read_error":
             self._call()
         return super().read_error(settings, response)
@@ -117,10 +117,10 @@ def connect(provider: Any, token_url: str, **options: Any) -> keyturn.Connection
         ("authorization", "a secret reference or the provider's code takes longer"),
     ],
 )
-def test_slow_provider_is_bounded_and_holds_up_no_other(
+def test_slow_provider_times_out_and_delays_no_other(
     serve: Serve, token_response: bytes, released: threading.Event, method: str, cause: str
 ) -> None:
-    """One connection's signature on a slow key store would stop all token requests."""
+    """One connection's signature on a slow key store would block all token requests."""
     slow = Slow(method, lambda: released.wait(30))
     server = serve(token_response)
     ailing = connect(slow, server.url, timeout=0.3)
@@ -132,8 +132,8 @@ def test_slow_provider_is_bounded_and_holds_up_no_other(
     assert others.token().access_token == "t0ken"
 
 
-def test_value_that_needs_another_connection_gets_it(serve: Serve, token_response: bytes) -> None:
-    """A platform whose secret comes from a vault would wait for itself."""
+def test_value_may_use_the_token_of_another_connection(serve: Serve, token_response: bytes) -> None:
+    """A platform whose secret comes from a vault, read with another token, would deadlock."""
     server = serve(token_response)
     vault = connect("orocommerce", server.url, url="https://shop.example")
     seen: list[str] = []
@@ -143,8 +143,10 @@ def test_value_that_needs_another_connection_gets_it(serve: Serve, token_respons
     assert seen == ["t0ken"]
 
 
-def test_two_connections_that_need_each_other_end(serve: Serve, token_response: bytes) -> None:
-    """Both would wait forever, and their workers with them."""
+def test_two_connections_that_need_each_other_get_an_error(
+    serve: Serve, token_response: bytes
+) -> None:
+    """Both connections and their workers would wait forever."""
     server, connections = serve(token_response), dict[str, keyturn.Connection]()
     both = threading.Barrier(2)
 
@@ -175,10 +177,10 @@ def test_two_connections_that_need_each_other_end(serve: Serve, token_response: 
     assert connect("orocommerce", server.url, url="https://shop.example").token()
 
 
-def test_slow_secret_reference_is_bounded(
+def test_slow_secret_reference_times_out(
     serve: Serve, token_response: bytes, released: threading.Event
 ) -> None:
-    """A caller would wait for a vault that hangs for longer than for any token request."""
+    """A caller would wait for a hanging vault beyond the timeout of a token request."""
     plain = connect("orocommerce", serve(token_response).url, url="https://shop.example")
 
     def resolve() -> keyturn.plugins.Settings:
@@ -194,7 +196,7 @@ def test_slow_secret_reference_is_bounded(
 
 @pytest.mark.parametrize("part", ["certificate", "certificate_key"])
 def test_certificate_that_is_a_pipe_is_refused_at_once(tmp_path: Path, part: str) -> None:
-    """A thread would wait forever for what never comes through the pipe."""
+    """A thread would wait forever for data from the pipe."""
     pipe, file = tmp_path / "pipe.pem", tmp_path / "file.pem"
     os.mkfifo(pipe)
     file.touch()
@@ -210,8 +212,8 @@ def test_certificate_that_is_a_pipe_is_refused_at_once(tmp_path: Path, part: str
         connection.token()
 
 
-def test_authorities_that_are_no_file_of_that_size_are_refused(tmp_path: Path) -> None:
-    """A device without end would fill the memory, and hold the caller."""
+def test_authorities_in_a_device_or_a_huge_file_are_refused(tmp_path: Path) -> None:
+    """An endless device would fill the memory and block the caller."""
     with pytest.raises(
         errors.ConfigurationError, match=r"/dev/zero can't be used \(it is not a reg"
     ):
@@ -277,7 +279,7 @@ JWT = keyturn.plugins.provider_from_data(
 def test_large_key_is_refused_before_it_is_loaded(
     form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every thread of the process would stand for 20 seconds while OpenSSL checks its primes."""
+    """Every thread would be blocked for 20 seconds while OpenSSL checks the primes."""
 
     def load(*_: object, **__: object) -> None:
         pytest.fail("it is loaded")

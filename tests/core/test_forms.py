@@ -1,4 +1,4 @@
-"""Forms: a provider's JSON Schema refuses what `keyturn.problems` reports, at the same setting."""
+"""Forms: a provider's JSON Schema and `keyturn.problems` refuse the same values of a setting."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def validator(found: dict[str, Any]) -> Any:
 
 
 def refused(by: Any, form: dict[str, Any]) -> set[str]:
-    """Return the settings that a validator refuses; of what is missing, the name."""
+    """Return the names of the settings that a validator refuses or misses."""
     paths = set[str]()
     for error in by.iter_errors(form):
         if error.validator == "required":
@@ -152,8 +152,8 @@ def reported(provider: Any, form: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize("dialect", ["2020-12", "draft-07"])
 @pytest.mark.parametrize("name", PROVIDERS)
-def test_schema_refuses_what_problems_reports(name: str, dialect: str) -> None:
-    """A form would take what is refused later, or show a mistake at another field."""
+def test_schema_refuses_the_settings_that_problems_reports(name: str, dialect: str) -> None:
+    """A form would accept a value that is refused later, or mark another field."""
     provider, right = PROVIDERS[name]
     found = schema(provider, dialect)
     by = validator(found)
@@ -163,7 +163,7 @@ def test_schema_refuses_what_problems_reports(name: str, dialect: str) -> None:
     @given(st.lists(changes, min_size=1, max_size=4))
     def check(changed: list[tuple[str, Any]]) -> None:
         form = {key: each for key, each in (right | dict(changed)).items() if each is not ABSENT}
-        # Which placeholders name a setting is what the schema can't say: see the page on forms.
+        # A schema can't say which placeholders name a setting: see the page on forms.
         for template in (form.get("assertion_audience"), form.get("body")):
             assume(
                 not isinstance(template, str)
@@ -176,13 +176,13 @@ def test_schema_refuses_what_problems_reports(name: str, dialect: str) -> None:
     check()
 
 
-# With the others it takes long, and they have no setting of their own kind.
+# The other providers take long, and have no other kinds of settings.
 @pytest.mark.parametrize("name", [name for name in PROVIDERS if name not in {"ruled", "generic"}])
-def test_schema_of_one_setting_refuses_what_problems_reports_of_it(name: str) -> None:
-    """A single hostile value would be in order for one of the two."""
+def test_schema_of_one_setting_refuses_the_values_that_problems_reports(name: str) -> None:
+    """The schema or `problems` would accept a hostile value that the other refuses."""
     provider, right = PROVIDERS[name]
     found = schema(provider, "2020-12")
-    # What several providers have is tested with the others.
+    # Settings that several providers have are tested with the other providers.
     known = {"client_id", "client_secret", "token_url", "api_url"} if name == "described" else set()
     for setting in found["properties"].keys() - known:
         field = found["properties"][setting]
@@ -232,13 +232,13 @@ RULES: list[tuple[dict[str, Any], set[str]]] = [
 @pytest.mark.parametrize(("form", "expected"), RULES)
 @pytest.mark.parametrize("dialect", ["2020-12", "draft-07"])
 def test_rules_between_settings(form: dict[str, Any], expected: set[str], dialect: str) -> None:
-    """A form would take what Commerce Layer refuses, or show it at a field that is right."""
+    """A form would accept settings that Commerce Layer refuses, or mark a valid field."""
     assert reported("commercelayer", form) == expected
     assert refused(validator(schema("commercelayer", dialect)), form) == expected
 
 
 def test_settings_of_a_described_token_endpoint() -> None:
-    """A description's token endpoint would lack a part, and no field would show why."""
+    """A token endpoint would lack a part, and the form would mark no field."""
     by, rest = validator(schema(DESCRIBED, "draft-07")), SECRET | {"shop": "https://a.example"}
     for form, expected in [
         (rest, {"region", "account"}),
@@ -250,7 +250,7 @@ def test_settings_of_a_described_token_endpoint() -> None:
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_patterns_mean_the_same_in_javascript(name: str) -> None:
-    """A browser would see another mistake than the server, or none."""
+    """A browser would report another mistake than the server, or none."""
     provider = PROVIDERS.get(name, (name, {}))[0]
     text = json.dumps(schema(provider, "2020-12"))
     patterns = re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', text)
@@ -263,7 +263,7 @@ def test_patterns_mean_the_same_in_javascript(name: str) -> None:
 
 
 def test_secrets_are_marked() -> None:
-    """A form would show the secret, or a platform store it in the clear."""
+    """A form would show a secret, or a platform would store it unencrypted."""
     plain = schema("commercelayer", "2020-12")["properties"]["client_secret"]
     singer = schema("commercelayer", "2020-12", "singer")["properties"]["client_secret"]
 
@@ -288,7 +288,7 @@ def test_secrets_are_marked() -> None:
 def test_validators_of_platforms_quote_no_secret(
     style: str, provider: str, given: dict[str, str]
 ) -> None:
-    """The platform's log would show a secret with a mistake; keyturn reports it without that."""
+    """The log of a platform that validates the form would show an invalid secret."""
     found = [
         error.message for error in validator(schema(provider, "draft-07", style)).iter_errors(given)
     ]
@@ -297,13 +297,13 @@ def test_validators_of_platforms_quote_no_secret(
     assert keyturn.problems(provider, given)
 
 
-# What Airbyte's acceptance tests of connectors forbid.
+# Keywords that Airbyte's acceptance tests of connectors forbid.
 FORBIDDEN = {"allOf", "anyOf", "if", "then", "else", "not", "patternProperties", "prefixItems"}
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_style_of_airbyte(name: str) -> None:
-    """Airbyte would not draw a field, show a secret, or refuse the connector."""
+    """Airbyte would omit a field, show a secret, or refuse the connector."""
     provider, right = PROVIDERS[name]
     found = schema(provider, "draft-07", "airbyte")
     fields = found["properties"]
@@ -320,7 +320,7 @@ def test_style_of_airbyte(name: str) -> None:
 
 @pytest.mark.parametrize("wrong", [{"dialect": "draft-06"}, {"style": "airbite"}, {"style": 7}])
 def test_unknown_dialect_or_style_is_refused(wrong: dict[str, Any]) -> None:
-    """A form would be drawn from a schema of another kind than the one asked for."""
+    """A misspelt dialect or style would return a schema of another kind."""
     (name,) = wrong
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         keyturn.provider("orocommerce").settings_schema(**wrong)
@@ -328,8 +328,8 @@ def test_unknown_dialect_or_style_is_refused(wrong: dict[str, Any]) -> None:
     assert [each.path for each in caught.value.problems] == [name]
 
 
-def test_strings_of_an_html_form_are_taken() -> None:
-    """Each platform with a form would have to convert what the form sends."""
+def test_strings_of_an_html_form_are_accepted() -> None:
+    """Each platform would have to convert the strings that a form sends."""
     form = SECRET | {"client": "acme", "environment": "prod", "application_id": "1042"}
     blank = dict.fromkeys(["region", "scope", "token_url", "api_url"], "")
     with keyturn.connect("norce-commerce", form | blank, store="memory://") as connection:
@@ -338,8 +338,8 @@ def test_strings_of_an_html_form_are_taken() -> None:
 
 
 @pytest.mark.parametrize("form", [None, [], "client_id", 7])
-def test_what_is_no_form_is_refused(form: Any) -> None:
-    """An empty row of a database would look like a form with each field left blank."""
+def test_form_that_is_not_a_mapping_is_refused(form: Any) -> None:
+    """A missing database row would be reported as a form with blank fields."""
     with pytest.raises(keyturn.errors.ConfigurationError, match="must be a mapping or an instance"):
         keyturn.problems("orocommerce", form)
 
@@ -368,7 +368,7 @@ STEPS: dict[str, dict[str, Any]] = {
         ({"host": "a.example"}, {"part"}),
     ],
 )
-def test_address_of_a_step_before_is_checked_as_connect_checks_it(
+def test_url_of_a_previous_step_is_checked_as_connect_checks_it(
     step: str, form: dict[str, str], expected: set[str] | None
 ) -> None:
     """A form would be refused forever, or accepted and fail with the first token request."""
@@ -398,7 +398,7 @@ def test_address_of_a_step_before_is_checked_as_connect_checks_it(
 def test_part_of_an_address_is_one_of_two_settings(
     form: dict[str, str], expected: set[str]
 ) -> None:
-    """The second could never be given alone, and a path could be shortened by a form."""
+    """The second setting could never be given alone, or a form could shorten a path."""
     settings = {name: {"title": name, "optional": True} for name in ("a", "b")}
     provider = keyturn.plugins.provider_from_data(
         {"name": "described", "token_url": "https://x.example/{a|b}/token", "settings": settings}
@@ -442,8 +442,8 @@ def test_value_that_is_too_large_is_refused_before_it_is_checked(setting: str, v
         keyturn.connect("norce-commerce", form)
 
 
-def test_names_that_are_too_many_or_too_long_are_reported_in_short() -> None:
-    """A form could make a message of many megabytes."""
+def test_message_about_many_or_long_names_is_short() -> None:
+    """A form could cause an error message of many megabytes."""
     form = PROVIDERS["norce-commerce"][1] | {
         f"{number}{'x' * 10_000}": "" for number in range(2000)
     }

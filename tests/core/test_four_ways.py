@@ -1,4 +1,4 @@
-"""A description is the same provider, with the same mistakes, in each way that it can be used."""
+"""A description gives the same provider and the same mistakes in each way to load it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Ways:
     """Each way to use a description.
 
     Args:
-        directory: Where files are written, and distributions are installed.
+        directory: The directory in which files are written and distributions installed.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -97,7 +97,7 @@ class Ways:
         return keyturn.plugins.provider_from_file(path, name="acme")
 
     def configuration(self, text: str | bytes) -> Any:
-        """Use it in keyturn.toml, as a path relative to that; the connection's provider."""
+        """Return the provider of a connection in keyturn.toml that names it by a relative path."""
         self._write(self._directory / "descriptions", text)
         path = self._directory / "keyturn.toml"
         known = {"client_id", "client_secret"}
@@ -126,7 +126,7 @@ class Ways:
             sys.modules.pop(package, None)
 
     def all(self, text: str | bytes) -> dict[str, Callable[[], Any]]:
-        """Return all ways to use a description; what is no TOML can't be data."""
+        """Return all ways to use a description; invalid TOML can't be data."""
         every = (self.data, self.file, self.configuration, self.entry_point)
         ways = {way.__name__: functools.partial(way, text) for way in every}
         if text in UNREADABLE.values():
@@ -166,7 +166,7 @@ def seen(provider: Any) -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("text", GOOD.values(), ids=GOOD)
 def test_all_ways_give_the_same_provider(ways: Ways, text: str) -> None:
-    """What was tried in one way would be another token in the next."""
+    """A description that was tested in one way would request another token in the next."""
     found = [seen(way()) for way in ways.all(text).values()]
 
     assert len(found) == 4
@@ -174,7 +174,7 @@ def test_all_ways_give_the_same_provider(ways: Ways, text: str) -> None:
 
 
 def mistakes_of(name: str, way: Callable[[], Any]) -> list[str]:
-    """Return the mistakes that one way reports, without where the description is."""
+    """Return the mistakes that one way reports, without the location of the description."""
     with pytest.raises(errors.ConfigurationError) as caught:
         way()
     mistakes = [str(problem) for problem in caught.value.problems]
@@ -187,7 +187,7 @@ def mistakes_of(name: str, way: Callable[[], Any]) -> list[str]:
 
 @pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
 def test_all_ways_report_the_same_mistakes(ways: Ways, text: str) -> None:
-    """An author would correct what one way reports, and fail in the next."""
+    """A description without mistakes in one way would fail in another."""
     found = {name: mistakes_of(name, way) for name, way in ways.all(text).items()}
 
     assert found["data"]
@@ -196,8 +196,8 @@ def test_all_ways_report_the_same_mistakes(ways: Ways, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE)
-def test_file_that_is_no_toml_is_reported_alike(ways: Ways, text: str | bytes) -> None:
-    """An author would not find the line."""
+def test_file_with_invalid_toml_is_reported_in_the_same_way(ways: Ways, text: str | bytes) -> None:
+    """The error would not name the line."""
     for way in ways.all(text).values():
         with pytest.raises(
             errors.ConfigurationError, match=r"acme\.toml is not (?:TOML|UTF-8)"
@@ -207,7 +207,7 @@ def test_file_that_is_no_toml_is_reported_alike(ways: Ways, text: str | bytes) -
 
 
 def test_all_files_find_what_they_extend(ways: Ways, tmp_path: Path) -> None:
-    """A base beside the description would be looked for elsewhere."""
+    """A base in the same directory as the description would not be found."""
     for directory in (tmp_path, tmp_path / "descriptions"):
         directory.mkdir(exist_ok=True)
         (directory / "acme-base.toml").write_text(SETTINGS)
@@ -219,7 +219,7 @@ def test_all_files_find_what_they_extend(ways: Ways, tmp_path: Path) -> None:
 def test_path_may_be_absolute_or_come_from_the_environment(
     ways: Ways, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A container would need a configuration file beside each description."""
+    """A container could not use a description without a configuration file beside it."""
     ways.configuration(PLAIN)
     start = "KEYTURN_CONNECTIONS__TWO__"
     monkeypatch.setenv(f"{start}PROVIDER", "descriptions/acme.toml")
@@ -247,10 +247,10 @@ def test_relative_path_without_a_configuration_file_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["./acme.toml", "acme.toml", "/acme.toml"])
-def test_path_is_no_name_of_a_provider(
+def test_provider_name_is_never_read_as_a_path(
     ways: Ways, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An end user's form could make keyturn read a file of the server's."""
+    """An end user's form could make keyturn read a file on the server."""
     ways.file(PLAIN)
     monkeypatch.chdir(tmp_path)
     with keyturn.Connections(store="memory://") as connections:

@@ -1,4 +1,4 @@
-"""Servers that let requests wait: what timed out counts as queued, and one is sent at a time."""
+"""Servers that delay requests: after a timeout, a host gets one request at a time."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class DelayingServer:
-    """A limiter that delays instead of refusing, as nginx's `limit_req` without `nodelay`.
+    """A rate limiter that delays requests instead of refusing them: nginx's default `limit_req`.
 
     Args:
-        world: Whose clock it goes by.
-        period: Seconds for one request.
+        world: The world whose clock it uses.
+        period: Seconds between two responses.
     """
 
     def __init__(self, world: World, period: float) -> None:
@@ -38,7 +38,7 @@ class DelayingServer:
         """Return a token when it is this request's turn; the client leaves at its deadline."""
         clock, endpoint = self.world.clock, self.world.endpoint
         turn = max(self.free_at, clock.uptime)
-        # A client that leaves does not leave the queue.
+        # The request of a client that has disconnected stays in the queue.
         self.free_at = turn + self.period
         if turn > clock.uptime + endpoint.seconds[-1]:
             self.abandoned += 1
@@ -57,7 +57,7 @@ def server(world: World) -> DelayingServer:
 
 
 def ask(world: World, server: DelayingServer, **options: float) -> keyturn.Token:
-    """Return a token of the server for its own client."""
+    """Return a token of the server, for a client that only this call uses."""
     world.endpoint.responses = [server.respond] * 9
     client_id = f"client-{len(world.endpoint.requests)}"
     return world.connect(client_id=client_id, token_url=URL, options=options).token()
@@ -67,8 +67,8 @@ URL = "https://login.acme.example/token"
 KEY = shared_key(URL)
 
 
-def test_wait_is_also_for_a_response(world: World, server: DelayingServer) -> None:
-    """A request that is queued at the server would be abandoned, and its place lost."""
+def test_wait_option_also_waits_for_a_response(world: World, server: DelayingServer) -> None:
+    """A request that is queued at the server would be abandoned, and lose its place."""
     for _ in range(6):
         assert ask(world, server, wait=150)
 
@@ -77,7 +77,7 @@ def test_wait_is_also_for_a_response(world: World, server: DelayingServer) -> No
 
 
 def test_timed_out_request_names_the_option(world: World, server: DelayingServer) -> None:
-    """A user would look for a fault of the network."""
+    """A user would look for a network failure."""
     with pytest.raises(errors.EndpointUnavailable) as caught:
         ask(world, server)
 
@@ -85,10 +85,10 @@ def test_timed_out_request_names_the_option(world: World, server: DelayingServer
     assert world.endpoint.seconds == [30]
 
 
-def test_host_that_let_a_request_time_out_gets_one_at_a_time(
+def test_host_gets_one_request_at_a_time_after_a_timeout(
     world: World, server: DelayingServer
 ) -> None:
-    """Each caller would queue another request behind those for which no caller waits any more."""
+    """Each caller would queue another request behind the abandoned ones."""
     with pytest.raises(errors.EndpointUnavailable):
         ask(world, server)
     in_progress, may_end = threading.Event(), threading.Event()
@@ -117,13 +117,13 @@ def test_host_that_let_a_request_time_out_gets_one_at_a_time(
     assert "one request at a time" in refused[0].message
     assert "timeout" in refused[0].hint
     assert len(world.endpoint.requests) == sent
-    assert world.clock.uptime - before >= 15  # it has waited for its turn
-    # When the first has its token, the other has its turn.
+    assert world.clock.uptime - before >= 15  # it waited for its turn
+    # When the first request has its token, the next one is sent.
     assert other.token()
 
 
-def test_another_host_is_not_concerned(world: World, server: DelayingServer) -> None:
-    """One host that hangs would slow down the tenants of another."""
+def test_another_host_is_not_affected(world: World, server: DelayingServer) -> None:
+    """A hanging host would slow down the tenants of another host."""
     with pytest.raises(errors.EndpointUnavailable):
         ask(world, server)
     world.endpoint.responses = []
@@ -132,30 +132,30 @@ def test_another_host_is_not_concerned(world: World, server: DelayingServer) -> 
 
 
 def is_queued(world: World) -> bool:
-    """Return whether the store says that the host gets one request at a time."""
+    """Return whether the store limits the host to one request at a time."""
     entry = world.store.read(KEY)
     return QUEUED in from_entry(entry) if entry else False
 
 
 def keep_turn(world: World, seconds: float) -> None:
-    """Make it another's turn for some seconds, as a process does that is killed then."""
+    """Take the turn for some seconds, as a process that is killed meanwhile."""
     queue = HostQueue(SharedBuckets(ResilientStore(world.store), world.clock.clock, KEY), URL, 30)
     with queue.shared.locked() as buckets:
         queue._keep_turn(buckets, seconds)  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
 
 
-def test_prompt_response_ends_it(world: World, server: DelayingServer) -> None:
+def test_prompt_response_ends_the_queue(world: World, server: DelayingServer) -> None:
     """A host that has recovered would get one request at a time for an hour."""
     with pytest.raises(errors.EndpointUnavailable):
         ask(world, server)
     assert is_queued(world)
 
-    assert ask(world, server, timeout=200)  # within its half
+    assert ask(world, server, timeout=200)  # a response within half of it is prompt
     assert not is_queued(world)
 
 
-def test_late_response_does_not_end_it(world: World, server: DelayingServer) -> None:
-    """All who wait would be sent at once, and queue again."""
+def test_late_response_does_not_end_the_queue(world: World, server: DelayingServer) -> None:
+    """All waiting requests would be sent at once, and be queued at the server again."""
     with pytest.raises(errors.EndpointUnavailable):
         ask(world, server)
 
@@ -166,8 +166,8 @@ def test_late_response_does_not_end_it(world: World, server: DelayingServer) -> 
     assert not is_queued(world)
 
 
-def test_probe_that_fails_gives_its_turn_away(world: World, server: DelayingServer) -> None:
-    """A host that refuses connections would be left alone for minutes."""
+def test_failed_probe_gives_up_its_turn(world: World, server: DelayingServer) -> None:
+    """After a refused connection, no request would be sent to the host for minutes."""
     with pytest.raises(errors.EndpointUnavailable):
         ask(world, server)
     sent = len(world.endpoint.requests)
@@ -179,10 +179,8 @@ def test_probe_that_fails_gives_its_turn_away(world: World, server: DelayingServ
     assert world.connect(client_id="b", token_url=URL).token()
 
 
-def test_probe_that_was_killed_keeps_its_turn_for_a_while(
-    world: World, server: DelayingServer
-) -> None:
-    """A process that the system kills would stop all others for an hour."""
+def test_turn_of_a_killed_process_expires(world: World, server: DelayingServer) -> None:
+    """A process that the system kills would block all others for an hour."""
     with pytest.raises(errors.EndpointUnavailable):
         ask(world, server)
     keep_turn(world, 10)
@@ -193,8 +191,10 @@ def test_probe_that_was_killed_keeps_its_turn_for_a_while(
     assert 10 <= world.clock.uptime - before < 11
 
 
-def test_request_of_before_takes_no_turn_away(world: World, server: DelayingServer) -> None:
-    """Two that time out together would let two be sent at a time."""
+def test_earlier_request_does_not_end_the_turn_of_another(
+    world: World, server: DelayingServer
+) -> None:
+    """After two requests time out together, two requests would be sent at a time."""
     in_progress, may_end = threading.Event(), threading.Event()
 
     def late() -> keyturn.plugins.Response:
@@ -219,13 +219,13 @@ def test_request_of_before_takes_no_turn_away(world: World, server: DelayingServ
     world.land()
     world.endpoint.responses = []
 
-    # It is 29 s, of which a caller waits 15.
+    # The turn lasts 29 s more, and a caller waits 15 s.
     with pytest.raises(errors.EndpointUnavailable, match="one request at a time"):
         world.connect(client_id="other", token_url=URL).token()
 
 
-def test_host_that_recovers_frees_all_who_wait(world: World, server: DelayingServer) -> None:
-    """A hundred callers would still be sent one after another."""
+def test_recovered_host_gets_all_waiting_requests(world: World, server: DelayingServer) -> None:
+    """The requests of a hundred callers would still be sent one after another."""
     with pytest.raises(errors.EndpointUnavailable):
         ask(world, server)
     keep_turn(world, 60)
@@ -242,10 +242,10 @@ def test_host_that_recovers_frees_all_who_wait(world: World, server: DelayingSer
     assert not is_queued(world)
 
 
-def test_crowd_without_wait_gets_its_tokens(world: World) -> None:
-    """Callers that ask again after each failure would starve: the queue would never get shorter."""
+def test_many_callers_without_wait_get_their_tokens(world: World) -> None:
+    """Callers that retry after each failure would starve, because the queue never gets shorter."""
     server, missing = DelayingServer(world, 20), 6
-    # All six at once: two get their tokens, four give up, and their requests stay queued.
+    # Of six requests at once, two get tokens. Four time out, and stay in the server's queue.
     server.free_at = world.clock.uptime + 4 * 20
     with pytest.raises(errors.EndpointUnavailable):
         ask(world, server)

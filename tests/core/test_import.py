@@ -1,4 +1,4 @@
-"""`import keyturn` costs next to nothing, and offers every name it promises."""
+"""`import keyturn` is fast, and has every public name."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ print(sorted(set({SLOW}) & (set(sys.modules) - before)))
 
 
 def test_hit_in_memory_needs_no_http_library(run_new_python: Callable[..., str]) -> None:
-    """Opening a connection would cost what only a token request needs."""
+    """Opening a connection would import modules that only a token request needs."""
     code = """
 import sys
 before = set(sys.modules)
@@ -54,8 +54,8 @@ print({"httpx", "authlib", "ssl", "sqlite3", "asyncio"} & (set(sys.modules) - be
 
 
 @for_each("name", keyturn.__all__)
-def test_every_name_is_there(name: str) -> None:
-    """A promised name would be missing."""
+def test_every_public_name_exists(name: str) -> None:
+    """A public name would be missing."""
     value = getattr(keyturn, name)
 
     assert value is getattr(keyturn, name)
@@ -63,12 +63,12 @@ def test_every_name_is_there(name: str) -> None:
 
 
 def test_names_are_listed() -> None:
-    """An interactive user could not discover what there is."""
+    """An interactive user could not list the public names."""
     assert set(keyturn.__all__) <= set(dir(keyturn))
 
 
 def test_unknown_name_is_an_attribute_error() -> None:
-    """`hasattr` and typos would behave strangely."""
+    """`hasattr` would fail, or a typo would not be reported."""
     with pytest.raises(AttributeError, match="module 'keyturn' has no attribute 'tokn'"):
         _ = keyturn.tokn
     assert not hasattr(keyturn, "__path_to_nowhere__")

@@ -1,4 +1,4 @@
-"""Requests leave each other, threads and forked processes alone."""
+"""Token requests don't affect each other, other threads, or forked processes."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ EMPTY = b"HTTP/1.1 200 X\r\ncontent-length: 0\r\n\r\n"
 
 
 class Slow(keyturn.plugins.DynamicValue):
-    """A value that takes as long as the test wants."""
+    """A value that is returned when the test allows it."""
 
     def __init__(self) -> None:
         self.began, self.may_end = threading.Event(), threading.Event()
         self.asked_at: list[float] = []
 
     def value(self, now: float) -> str:
-        """Return a string, in the end."""
+        """Return a string when the test allows it."""
         self.asked_at.append(now)
         self.began.set()
         assert self.may_end.wait(20)
@@ -47,10 +47,10 @@ class Slow(keyturn.plugins.DynamicValue):
         return ()
 
 
-def test_slow_value_of_one_provider_holds_up_no_other(
+def test_slow_value_of_one_provider_delays_no_other(
     transport: Transport, serve: Serve, token_request: RequestTo
 ) -> None:
-    """One connection's signature on a slow key store would stop all token requests."""
+    """One connection's signature on a slow key store would block all token requests."""
     server, slow = serve(EMPTY), Slow()
     request = attrs.evolve(token_request(server.url), parameters=(("slow", slow),))
     thread = threading.Thread(target=transport.send, args=(request, 20))
@@ -63,8 +63,8 @@ def test_slow_value_of_one_provider_holds_up_no_other(
     assert len(server.received) == 2
 
 
-def test_clock_of_the_connection_is_the_one_that_counts(transport: Transport, serve: Serve) -> None:
-    """A connection with a shifted clock would take every token for expired, or sign stale times."""
+def test_token_request_uses_the_clock_of_the_connection(transport: Transport, serve: Serve) -> None:
+    """With a shifted clock, every token would seem expired, or signed times would be stale."""
     slow = Slow()
     slow.may_end.set()
     request = keyturn.plugins.TokenRequest("acme", serve(EMPTY).url, (("slow", slow),))
@@ -78,7 +78,7 @@ def test_clock_of_the_connection_is_the_one_that_counts(transport: Transport, se
 def test_connection_with_a_shifted_clock_gets_a_token(
     transport: Transport, serve: Serve, token_response: bytes, shift: float
 ) -> None:
-    """A clock that is a year off would refuse every token as expired."""
+    """With a clock that is a year off, every token would be refused as expired."""
     usual = Clock()
     clock = Clock(
         time=lambda: usual.time() + shift, monotonic=lambda: usual.monotonic() + abs(shift)
@@ -104,7 +104,7 @@ def test_connection_with_a_shifted_clock_gets_a_token(
 def test_request_starts_no_thread(
     run_new_python: Callable[..., str], serve: Serve, token_response: bytes
 ) -> None:
-    """A thread for each request would cost memory, and fail where no thread is to be had."""
+    """A thread for each request would use memory, and fail if no thread can be started."""
     code = """
 import sys
 from keyturn._http.request import TokenRequest
@@ -159,10 +159,10 @@ thread.join()
     assert run_new_python(code) == "0"
 
 
-def test_fork_amid_a_request_leaves_the_child_its_own_connections(
+def test_child_forked_during_a_request_uses_its_own_connections(
     run_new_python: Callable[..., str], serve: Serve
 ) -> None:
-    """A child would use a connection of its parent's, or wait for one."""
+    """A child would use a network connection of its parent, or wait for one."""
     code = """
 import os, sys, threading
 from keyturn._http.request import TokenRequest

@@ -1,4 +1,4 @@
-"""Connections that are kept for the next tenant of the same token endpoint, and for no other."""
+"""Network connections are kept for the next request to the same token endpoint only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     RequestTo = Callable[[str], keyturn.plugins.TokenRequest]
     Serve = Callable[..., RawServer]
 
-assert exchange  # it is imported before a worker counts
+assert exchange  # imported before a worker is counted
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +39,8 @@ def _worker(
     monkeypatch: pytest.MonkeyPatch,
     serve: Serve,  # noqa: ARG001 - connections end before servers
 ) -> Iterator[None]:
-    """Count as the only worker: without one, no connection is kept."""
-    # Workers of earlier tests, which idle for some seconds, count elsewhere.
+    """Count this thread as the only worker, because no connection is kept without a worker."""
+    # Idle workers of earlier tests, which end after some seconds, are not counted here.
     monkeypatch.setattr(kept_connections, "_values", {})
     kept_connections.get().enter()
     yield
@@ -112,7 +112,7 @@ def test_other_policy_or_trust_uses_another_connection(
         Transport().send(request, 10)
 
 
-def test_renewed_certificate_is_shown(
+def test_renewed_client_certificate_is_presented(
     authority: trustme.CA,
     serve: Serve,
     token_request: RequestTo,
@@ -120,7 +120,7 @@ def test_renewed_certificate_is_shown(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A connection with the old certificate would serve those that have the new one."""
+    """A kept connection with the old certificate would be used after a renewal."""
     shown: list[str] = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
@@ -204,13 +204,13 @@ def test_connection_that_was_reset_is_not_used(
     assert transport.send(token_request(server.url), 10).status == 200
 
 
-def test_request_that_met_a_closing_server_is_sent_again(
+def test_request_on_a_connection_that_the_server_closes_is_sent_again(
     transport: Transport, serve: Serve, token_request: RequestTo, token_response: bytes
 ) -> None:
-    """A server that closes at the very moment at which the request comes would fail it."""
+    """A request would fail when the server closes the kept connection at the same moment."""
 
     def read_and_close(connection: socket.socket) -> None:
-        connection.recv(65_536)  # it came, and was not read as a request
+        connection.recv(65_536)  # received, but not processed
 
     server = serve(once(token_response, read_and_close))
     for _ in range(2):
@@ -227,7 +227,7 @@ def test_request_whose_response_has_begun_is_not_sent_again(
     token_response: bytes,
     start: bytes,
 ) -> None:
-    """A token request could be done twice, though the server may have issued a token."""
+    """A token request could be sent twice, although the server may have issued a token."""
 
     def begin(connection: socket.socket) -> None:
         connection.recv(65_536)
@@ -242,10 +242,10 @@ def test_request_whose_response_has_begun_is_not_sent_again(
     assert len(connections) == 1
 
 
-def test_late_response_on_a_kept_connection_is_late(
+def test_late_response_on_a_kept_connection_is_a_timeout(
     transport: Transport, serve: Serve, token_request: RequestTo, token_response: bytes
 ) -> None:
-    """A request that timed out would be sent again at once, and its deadline missed."""
+    """A request that timed out would be sent again at once, and miss its deadline."""
     connections: list[int] = []
     server = serve(
         counting(connections, once(token_response, lambda each: [each.recv(9) for _ in range(99)]))
@@ -264,7 +264,7 @@ def test_number_and_age_of_kept_connections_are_bounded(
     token_request: RequestTo,
     keeps: Behaviour,
 ) -> None:
-    """Thousands of hosts would take a descriptor each, for as long as the process lives."""
+    """Each of thousands of hosts would use a file descriptor until the process ends."""
     now = [1_000.0]
     monkeypatch.setattr(kept, "_MOST", 2)
     monkeypatch.setattr(kept, "SYSTEM", Clock(monotonic=lambda: now[0]))
@@ -273,7 +273,7 @@ def test_number_and_age_of_kept_connections_are_bounded(
     for _ in range(2):
         for server in servers:
             transport.send(token_request(server.url), 10)
-    assert len(connections) == 6  # the oldest of three gives way each time
+    assert len(connections) == 6  # the oldest of three is closed each time
     transport.send(token_request(servers[-1].url), 10)
     assert len(connections) == 6
     now[0] += 21.0
@@ -284,7 +284,7 @@ def test_number_and_age_of_kept_connections_are_bounded(
 def test_nothing_is_kept_without_a_worker(
     serve: Serve, transport: Transport, token_request: RequestTo, keeps: Behaviour
 ) -> None:
-    """A connection of a process that asks once would stay open to its end."""
+    """A network connection would stay open until a process that needs one token ends."""
     connections: list[int] = []
     server = serve(counting(connections, keeps))
     transport.send(token_request(server.url), 10)

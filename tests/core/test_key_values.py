@@ -1,4 +1,4 @@
-"""Keys and certificates as values: as JWK, and as PEM from anywhere, without a file."""
+"""Keys and certificates as values, without a file: as JWK and as PEM."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SIGNING = keyturn.plugins.provider_from_data(
 
 
 def problems_of(private_key: str) -> list[str]:
-    """Return what is wrong with a private key."""
+    """Return the problems of a private key."""
     row = {"client_id": "cid", "private_key": private_key}
     return [each.message for each in keyturn.problems(SIGNING, row)]
 
@@ -50,7 +50,7 @@ def problems_of(private_key: str) -> list[str]:
     ("key", "kind", "algorithm"), [(RSA, jwk.RSAKey, "RS256"), (EC_KEY, jwk.ECKey, "ES256")]
 )
 def test_assertion_is_signed_with_a_jwk(world: World, key: Any, kind: Any, algorithm: str) -> None:
-    """A key that a vault has as JWK would have to be converted manually."""
+    """A JWK from a vault would have to be converted manually."""
     data = {
         "token_url": "https://login.acme.example/token",
         "client_authentication": "private_key_jwt",
@@ -76,7 +76,7 @@ def test_assertion_is_signed_with_a_jwk(world: World, key: Any, kind: Any, algor
     ids=["public", "symmetric", "large", "many primes"],
 )
 def test_unusable_jwk_is_reported_at_once(changed: dict[str, Any]) -> None:
-    """A key that stops all threads, or can't sign, would show at the first request only."""
+    """A key that blocks all threads, or can't sign, would be noticed only at the first request."""
     key = json.loads(as_jwk(RSA, jwk.RSAKey)) | changed
 
     assert len(problems_of(json.dumps(key))) == 1
@@ -84,8 +84,8 @@ def test_unusable_jwk_is_reported_at_once(changed: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("text", ["{not json}", "[]", '"x"', "{" * 20_000 + "}"])
-def test_what_is_no_jwk_is_reported(text: str, world: World) -> None:
-    """The setting would be accepted, and a library's error come out."""
+def test_invalid_jwk_is_reported(text: str, world: World) -> None:
+    """The setting would be accepted, and a raw error of a library would be raised later."""
     if problems_of(text):
         return
     connection = keyturn.connect(
@@ -103,14 +103,14 @@ def pem_of(authority: trustme.CA) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
-def test_certificate_is_shown_without_a_file(
+def test_certificate_is_presented_without_a_file(
     server: SecureServer,
     authority: trustme.CA,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     in_memory: bool,
 ) -> None:
-    """A key in a vault would have to be written to a disk, where it stays."""
+    """A key in a vault would have to be written to a disk."""
     certificate, key = pem_of(authority)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     if not in_memory:
@@ -146,13 +146,13 @@ def test_file_is_readable_by_its_owner_only(
         monkeypatch.setattr(os, "memfd_create", _refused, raising=False)
     with pem_file(keyturn.Secret("made-up")) as path:
         assert path is not None
-        assert os.stat(path).st_mode & 0o777 == 0o600  # noqa: PTH116 - of any path
+        assert os.stat(path).st_mode & 0o777 == 0o600  # noqa: PTH116 - the path is a string
         assert path.startswith(str(tmp_path))
     assert not list(tmp_path.iterdir())
 
 
 def test_damaged_certificate_is_reported(server: SecureServer) -> None:
-    """The error of Python's `ssl` would come out, or the PEM be shown as a path."""
+    """A raw error of `ssl` would be raised, or the message would show the PEM as a path."""
     damaged = "-----BEGIN CERTIFICATE-----\nmade-up-canary\n-----END CERTIFICATE-----\n"
     with (
         connect(server, certificate=damaged) as connection,
@@ -165,7 +165,7 @@ def test_damaged_certificate_is_reported(server: SecureServer) -> None:
 
 
 def test_strict_policy_allows_pem_and_no_path(authority: trustme.CA) -> None:
-    """A tenant could not use a certificate at all, or name a file of the platform's machine."""
+    """A tenant could not use a certificate, or could name a file on the platform's machine."""
     certificate, key = pem_of(authority)
     row = {"client_id": "cid", "certificate": certificate, "certificate_key": key}
     with keyturn.Connections(policy=keyturn.NetworkPolicy(), store="memory://") as connections:

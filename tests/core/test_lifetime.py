@@ -1,4 +1,4 @@
-"""Fresh, stale, expired: early, never late, whatever the numbers."""
+"""Fresh, stale, expired: a token is renewed early and never used late, with any numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ISSUED = st.floats(1e9, 4e9)
 LIVES = st.floats(0.01, 31_536_000)
 MARGINS = st.floats(0, 1e7)
 JITTERS = st.floats(0, 1, exclude_max=True)
-# What is lost when seconds since the epoch are added as doubles.
+# The rounding error when seconds since the epoch are added as doubles.
 TINY = 1e-5
 
 
@@ -37,7 +37,7 @@ def test_renewal_point_lies_within_the_lifetime(
 def test_margin_and_share_bound_the_renewal_point(
     issued: float, lifetime: float, margin: float, spread: float
 ) -> None:
-    """A margin longer than the lifetime, or than a provider's maximum, would never be fresh."""
+    """With a margin longer than the lifetime, a token would never be fresh."""
     end = issued + lifetime
     fresh_until, usable_until = plan(issued, lifetime, margin=margin, jitter=spread)
 
@@ -61,18 +61,18 @@ def test_margin_and_share_bound_the_renewal_point(
 def test_plan_is_the_documented_one(
     lifetime: float, margin: float, spread: float, renew: float, usable: float
 ) -> None:
-    """All processes would renew at one moment, or an API request arrive after a token's end."""
+    """All processes would renew at once, or an API request would arrive after the expiry."""
     assert plan(0, lifetime, margin=margin, jitter=spread) == (renew, usable)
 
 
-def test_token_without_a_life_is_expired_at_once() -> None:
-    """A token that ended before it was issued would be used."""
+def test_token_with_no_lifetime_is_expired_at_once() -> None:
+    """A token that expired before it was issued would be used."""
     assert plan(100.0, -50.0, margin=300) == (100.0, 100.0)
 
 
 @given(st.text())
 def test_jitter_is_deterministic_and_below_one(seed: str) -> None:
-    """A process's renewal point would wander from call to call."""
+    """A process's renewal point would change from call to call."""
     assert 0 <= jitter(seed) < 1
     assert jitter(seed) == jitter(seed)
 
@@ -85,7 +85,7 @@ def test_jitter_spreads() -> None:
 
 
 class LifetimeMachine(RuleBasedStateMachine):
-    """A caller that looks at its token, while time passes."""
+    """A caller that asks for a token again and again, while time passes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -107,7 +107,7 @@ class LifetimeMachine(RuleBasedStateMachine):
 
     @rule(lifetime=st.floats(0.5, 7200), margin=st.floats(0, 1e5), spread=JITTERS)
     def ask(self, lifetime: float, margin: float, spread: float) -> None:
-        """Ask for a token, which is renewed if need be."""
+        """Ask for a token, which is renewed if necessary."""
         if self.now >= self.fresh_until and self.works:
             planned = plan(self.now, lifetime, margin=margin, jitter=spread)
             self.fresh_until, self.usable_until = planned
@@ -120,13 +120,13 @@ class LifetimeMachine(RuleBasedStateMachine):
 
     @invariant()
     def renews_no_more_than_it_must(self) -> None:
-        """Each renewal lasts four fifths of a lifetime."""
+        """Each renewal gives a token that is used for four fifths of its lifetime."""
         if self.renewals:
             most = 1 + (self.now - self.began) / ((1 - SHARE) * self.shortest)
             assert self.renewals <= most + TINY
 
 
-def test_no_sequence_of_events_makes_a_token_late_or_a_storm() -> None:
-    """An endpoint that fails would bring old tokens or many requests."""
+def test_any_sequence_of_events_gives_valid_tokens_and_few_requests() -> None:
+    """A failing endpoint would cause expired tokens or too many requests."""
     bounds = settings(max_examples=40, stateful_step_count=25)
     run_state_machine_as_test(LifetimeMachine, settings=bounds)

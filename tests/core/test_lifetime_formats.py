@@ -30,13 +30,13 @@ def date(seconds: float) -> str:
 
 
 def jwt_until(end: object, **claims: object) -> str:
-    """Return a JWT with that end."""
+    """Return a JWT with that expiry."""
     parts = ({"alg": "RS256"}, {"exp": end, **claims}, "signature")
     encoded = (base64.urlsafe_b64encode(json.dumps(each).encode()) for each in parts)
     return b".".join(encoded).decode().replace("=", "")
 
 
-# Format, value, the server's clock in seconds ahead of ours, the lifetime that is read.
+# Format, value, seconds by which the server's clock is ahead, expected lifetime.
 LIFETIMES: dict[str, tuple[str, object, float, float]] = {
     "seconds": ("seconds", 90, 0, 90),
     "seconds as a string": ("seconds", "90", 0, 90),
@@ -96,7 +96,7 @@ LIFETIMES: dict[str, tuple[str, object, float, float]] = {
 def test_lifetime_is_read_as_it_is_written(
     read: Callable[..., keyturn.Token], kind: str, value: object, ahead: float, lifetime: float
 ) -> None:
-    """A token would be used when it is over, or renewed far too often."""
+    """A token would be used after its expiry, or renewed far too often."""
     data = {"lifetime_field": "data.end", "lifetime_format": kind}
     token = read(data, USUAL | {"data": {"end": value}}, date=date(NOW + ahead))
 
@@ -119,7 +119,7 @@ ZONES = [
 def test_date_without_offset_is_in_the_time_zone(
     read: Callable[..., keyturn.Token], kind: str, value: str, zone: str
 ) -> None:
-    """A token would be used for hours after its end, or renewed hours early."""
+    """A token would be used for hours after its expiry, or renewed hours early."""
     data = {"lifetime_format": kind, "lifetime_timezone": zone}
 
     assert read(data, USUAL | {"expires_in": value}).lifetime == 90
@@ -159,18 +159,18 @@ PAST = [
 @for_each(
     ("kind", "value"), [*PAST, *((kind, value) for kind in FORMATS for value in NO_LIFETIMES)]
 )
-def test_lifetime_that_is_none_is_refused(
+def test_invalid_lifetime_is_refused(
     read: Callable[..., keyturn.Token], kind: str, value: object
 ) -> None:
-    """A token without a known end would be used forever, or never."""
+    """A token without a known expiry would be used forever, or never."""
     data = {"lifetime_field": "data.end", "lifetime_format": kind}
 
     with pytest.raises(errors.InvalidTokenResponse, match=r"'s data.end is (missing|not )"):
         read(data, USUAL | {"data": {"end": value}})
 
 
-def test_token_ends_when_the_token_itself_says(read: Callable[..., keyturn.Token]) -> None:
-    """A platform that sends no lifetime would have its tokens renewed by a guess."""
+def test_expiry_is_read_from_the_token_itself(read: Callable[..., keyturn.Token]) -> None:
+    """The expiry of a JWT would be guessed if the response has no lifetime."""
     data = {"lifetime_format": "jwt", "lifetime_field": ""}
     token = jwt_until(NOW + 90, sub="é" * 3)
     bare = {"access_token": "opaque", "token_type": "Bearer", "expires_in": 3600}
@@ -182,8 +182,8 @@ def test_token_ends_when_the_token_itself_says(read: Callable[..., keyturn.Token
         read(data, bare)
 
 
-def test_whole_body_is_a_token_with_its_own_end(read: Callable[..., keyturn.Token]) -> None:
-    """The JWT of a platform that sends nothing else would have no end."""
+def test_expiry_is_read_from_a_body_that_is_the_token(read: Callable[..., keyturn.Token]) -> None:
+    """A JWT that is the whole body would have no expiry."""
     data = {"lifetime_format": "jwt", "token_field": "", "token_type": "", "media_types": ("*",)}
 
     assert read(data, jwt_until(NOW + 90).encode(), content_type="text/plain").lifetime == 90
@@ -202,7 +202,7 @@ OTHER_FORMATS = {
 def test_error_names_the_format_that_a_lifetime_has(
     read: Callable[..., keyturn.Token], value: str, named: str
 ) -> None:
-    """A user would have to guess which of the formats it is."""
+    """A user would have to guess the format of the lifetime."""
     with pytest.raises(errors.InvalidTokenResponse) as caught:
         read({"lifetime_format": "jwt", "lifetime_field": "end"}, USUAL | {"end": value})
 
@@ -224,7 +224,7 @@ WRONG_PATTERNS = {
 
 @pytest.mark.parametrize(("form", "words"), WRONG_PATTERNS.items())
 def test_wrong_format_is_reported(platform: Callable[..., object], form: str, words: str) -> None:
-    """Each token would be refused, and the server blamed."""
+    """Each token would be refused, with an error about the server's response."""
     with pytest.raises(errors.ConfigurationError) as caught:
         platform({"lifetime_format": form})
 
@@ -232,13 +232,13 @@ def test_wrong_format_is_reported(platform: Callable[..., object], form: str, wo
     assert words in str(caught.value)
 
 
-# No format needs more time than a lifetime of that length.
+# Long values too are read in a short time.
 TIMES = st.text("0123456789:.,PTWDHMSdhms wekaysourintc-+Z/", max_size=90) | st.text(max_size=90)
 
 
 @given(st.sampled_from(FORMATS), TIMES)
 def test_any_lifetime_is_read_or_refused(form: str, value: str) -> None:
-    """An unforeseen lifetime would break the program with an error of Python's."""
+    """An unforeseen lifetime would break the program with a raw Python error."""
     response = keyturn.plugins.Response(200, {"date": date(NOW)}, b"", NOW)
     try:
         lifetime = lifetime_of(value, form, "end", response, None)
@@ -249,7 +249,7 @@ def test_any_lifetime_is_read_or_refused(form: str, value: str) -> None:
 
 @given(st.integers(1, 300), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))
 def test_durations_and_clocks_agree(days: int, hours: int, minutes: int, seconds: int) -> None:
-    """One of the forms would count a unit wrongly."""
+    """One of the formats would convert a unit wrongly."""
     response = keyturn.plugins.Response(200, {}, b"", NOW)
     total = days * 86_400 + hours * 3600 + minutes * 60 + seconds
     forms = {
@@ -264,10 +264,10 @@ def test_durations_and_clocks_agree(days: int, hours: int, minutes: int, seconds
 
 @for_each("kind", FORMATS)
 @for_each(("assumed", "lifetime"), [(90, 90), (float("inf"), YEAR)])
-def test_missing_lifetime_is_the_platforms(
+def test_missing_lifetime_is_the_assumed_one(
     read: Callable[..., keyturn.Token], kind: str, assumed: float, lifetime: float
 ) -> None:
-    """A token without a lifetime could not be used, though the platform documents one."""
+    """A token without a lifetime could not be used, although the platform documents one."""
     data = {"lifetime_field": "end", "lifetime_format": kind, "missing_lifetime": assumed}
 
     assert read(data, USUAL | {"end": None}).lifetime == lifetime

@@ -1,4 +1,4 @@
-"""Mutual TLS (RFC 8705 section 2): what the client shows to a server that asks for it."""
+"""Mutual TLS (RFC 8705 section 2): the certificate that the client presents."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ PUBLIC = keyturn.plugins.provider_from_data(
 
 
 class SecureServer:
-    """A token endpoint on loopback that asks for the client's certificate, and records its name.
+    """A token endpoint on loopback that requires a client certificate and records its name.
 
     Args:
         serve: Starts a server.
-        authority: The authority of both sides' certificates.
-        response: What it sends.
+        authority: The authority of the server's and the client's certificate.
+        response: The bytes of its response.
     """
 
     def __init__(
@@ -108,10 +108,10 @@ def connect(
     )
 
 
-def test_client_shows_its_certificate(
+def test_client_presents_its_certificate(
     server: SecureServer, authority: trustme.CA, tmp_path: Path
 ) -> None:
-    """The server would not know the client."""
+    """The server would not identify the client."""
     write(tmp_path / "client.pem", authority.issue_cert("client.example"))
     connection = connect(server, certificate=str(tmp_path / "client.pem"))
 
@@ -119,10 +119,10 @@ def test_client_shows_its_certificate(
     assert server.seen == ["client.example"]
 
 
-def test_key_may_be_in_a_file_of_its_own(
+def test_key_may_be_in_a_separate_file(
     server: SecureServer, authority: trustme.CA, tmp_path: Path
 ) -> None:
-    """Tools that renew certificates write two files."""
+    """The two files of a tool that renews certificates would have to be joined."""
     certificate = authority.issue_cert("client.example")
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "client.pem")
     certificate.private_key_pem.write_to_path(tmp_path / "client.key")
@@ -148,7 +148,7 @@ def test_key_may_be_encrypted(server: SecureServer, authority: trustme.CA, tmp_p
 def test_certificate_that_was_renewed_in_place_is_used_next_time(
     server: SecureServer, authority: trustme.CA, tmp_path: Path
 ) -> None:
-    """A long-running process would show the old one until it is refused."""
+    """A long-running process would present the old certificate until it is refused."""
     connection = connect(server, certificate=str(tmp_path / "client.pem"))
     for name in ("first.example", "second.example"):
         write(tmp_path / "client.pem", authority.issue_cert(name))
@@ -158,7 +158,7 @@ def test_certificate_that_was_renewed_in_place_is_used_next_time(
 
 
 def test_without_certificate_there_is_no_token(server: SecureServer) -> None:
-    """The caller would get an error of ssl when the server refuses the handshake."""
+    """The caller would get a raw `ssl` error when the server refuses the handshake."""
     connection = connect(server, PUBLIC)
     refused = pytest.raises(errors.EndpointUnavailable)
 
@@ -189,7 +189,7 @@ def test_unusable_certificate_is_reported(
     make: Callable[[Path, trustme.LeafCert], object],
     password: str | None,
 ) -> None:
-    """OpenSSL would ask at the terminal, or the caller would get its error."""
+    """OpenSSL would ask for a password at the terminal, or the caller get a raw `ssl` error."""
     path = tmp_path / "client.pem"
     make(path, authority.issue_cert("client.example"))
     secret = None if password is None else keyturn.Secret(password)
@@ -207,7 +207,7 @@ def test_unusable_certificate_is_reported(
 def test_key_of_another_certificate_is_reported(
     server: SecureServer, authority: trustme.CA, tmp_path: Path
 ) -> None:
-    """The user would not learn that the two files don't belong together."""
+    """The error would not say that the key and the certificate don't match."""
     for name in ("one", "other"):
         write(tmp_path / f"{name}.pem", authority.issue_cert(f"{name}.example"))
     one, other = str(tmp_path / "one.pem"), str(tmp_path / "other.pem")

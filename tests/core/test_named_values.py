@@ -1,4 +1,4 @@
-"""Values of a token request that are made of several: encodings, digests, times, JSON, bodies."""
+"""Values of a token request that are computed: encodings, digests, times, JSON, bodies."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 @pytest.fixture
 def platform(platform: Platform) -> Platform:
-    """Give a function that connects to a platform; of `SETTINGS` it has those that it uses."""
+    """Give a function that connects to a platform with those of `SETTINGS` that it uses."""
 
     def connect(data: dict[str, Any], /, **settings: Any) -> keyturn.Connection:
         if data.get("settings") is SETTINGS:
@@ -66,12 +66,12 @@ def platform(platform: Platform) -> Platform:
 
 
 def b64(text: str) -> str:
-    """Return text in Base64."""
+    """Return a string in Base64."""
     return base64.b64encode(text.encode()).decode()
 
 
 def sent(connection: keyturn.Connection, now: float = NOW) -> tuple[str, dict[str, str], bytes]:
-    """Return what would be sent at a time: URL, headers and body."""
+    """Return the request that would be sent at a time: URL, headers and body."""
     return encode(connection.token_request(), now)
 
 
@@ -115,8 +115,10 @@ VALUES: dict[str, tuple[dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize(("table", "wanted"), VALUES.values(), ids=VALUES)
-def test_value_is_made_of_its_parts(platform: Platform, table: dict[str, str], wanted: str) -> None:
-    """A platform that wants credentials in its own form would need a method."""
+def test_value_is_computed_from_its_parts(
+    platform: Platform, table: dict[str, str], wanted: str
+) -> None:
+    """A platform that needs credentials in its own format would need a method in Python."""
     data: dict[str, Any] = {"values": {"made": table}, "settings": SETTINGS}
     connection = platform(
         data
@@ -164,13 +166,13 @@ def test_value_may_be_a_number_in_json(platform: Platform) -> None:
     assert platform(data).token_request().fingerprint != request.fingerprint
 
 
-def test_number_that_is_made_is_a_value_like_others() -> None:
-    """It could not be shown, or sent where there is no JSON."""
+def test_computed_number_can_be_shown_and_sent_as_a_string() -> None:
+    """A computed number could not be shown, or not be sent outside JSON."""
     assert JsonNumber(Time("epoch")).value(NOW) == "1800000000"
 
 
 def test_claim_may_be_a_time(platform: Platform) -> None:
-    """A JWT that is to begin a minute ago would have a string there, which is none of JWT's."""
+    """A claim such as `nbf` would be a string, but JWT requires a number."""
     values = {"before": {"time": "epoch", "offset": "-1m"}}
     claims = {"iat": "{before:json}", "note": "{before}"}
     data = {"client_authentication": "client_secret_jwt", "values": values}
@@ -186,8 +188,10 @@ def test_claim_may_be_a_time(platform: Platform) -> None:
     ("url", "target"),
     [("?a=1", "/token?a=1"), ("", "/token")],
 )
-def test_signature_may_have_the_target(platform: Platform, url: str, target: str) -> None:
-    """Path and query as one would need a query, or end with a question mark without one."""
+def test_signature_may_include_the_request_target(
+    platform: Platform, url: str, target: str
+) -> None:
+    """The target without a query would be missing, or end with a question mark."""
     values = {"line": {"template": "{request.method} {request.target}"}}
     query = {"a": "1"} if url else {}
     connection = platform({"values": values, "query": query, "token_headers": {"X-L": "{line}"}})
@@ -196,8 +200,10 @@ def test_signature_may_have_the_target(platform: Platform, url: str, target: str
     assert headers["X-L"] == f"POST {target}"
 
 
-def test_times_of_api_requests_are_the_connections(world: World, platform: Platform) -> None:
-    """A clock that a test sets would not count there, nor one that the user corrects."""
+def test_times_of_api_requests_use_the_clock_of_the_connection(
+    world: World, platform: Platform
+) -> None:
+    """The clock that a test or a user sets would not apply to API requests."""
     connection = platform(
         {
             "values": {"now": {"time": "epoch"}, "line": {"template": "{now} {request.target}"}},
@@ -214,7 +220,7 @@ def test_times_of_api_requests_are_the_connections(world: World, platform: Platf
 
 
 def test_value_may_use_earlier_ones(platform: Platform) -> None:
-    """A digest of a digest, as some platforms want it, would need a method."""
+    """A digest of a digest, which some platforms need, would need a method in Python."""
     values = {
         "inner": {"template": "{client_secret}", "digest": "sha1"},
         "pair": {"template": "{client_id}:{inner}"},
@@ -227,7 +233,7 @@ def test_value_may_use_earlier_ones(platform: Platform) -> None:
 
 
 def test_value_of_an_absent_setting_is_left_out(platform: Platform) -> None:
-    """The server would get the word None, or an HMAC without a key."""
+    """The server would receive the word None, or an HMAC without a key."""
     values = {
         "greeting": {"template": "hello {user}", "encoding": "base64"},
         "signature": {"template": "x", "digest": "sha256", "hmac_key": "{user}"},
@@ -240,8 +246,8 @@ def test_value_of_an_absent_setting_is_left_out(platform: Platform) -> None:
     assert "a" in parse_qs(platform(data, user="me").token_request().body.decode())
 
 
-def test_value_is_made_once_in_a_request(platform: Platform) -> None:
-    """A nonce would differ from the one that is signed; or be the same forever."""
+def test_value_is_computed_once_for_each_request(platform: Platform) -> None:
+    """A nonce would differ from the signed one, or be the same in all requests."""
     values = {
         "nonce": {"template": "{uuid}"},
         "moment": {"time": "epoch"},
@@ -265,7 +271,7 @@ def test_value_is_made_once_in_a_request(platform: Platform) -> None:
 def test_request_is_signed_with_its_parts(
     platform: Platform, serve: Callable[..., RawServer], token_response: bytes
 ) -> None:
-    """The signature would be of another body or address than the ones that are sent."""
+    """The signature would not match the body and the URL that are sent."""
     parts = "{request.method}\n{request.path}\n{request.query}\n{request.body}\n{moment}"
     values = {
         "moment": {"time": "epoch_milliseconds"},
@@ -301,7 +307,7 @@ def test_request_is_signed_with_its_parts(
 
 
 def test_api_request_is_signed_with_values(platform: Platform) -> None:
-    """A signature with a nonce and a time would be made once for all requests of a token."""
+    """All API requests with one token would have the same nonce, time and signature."""
     values = {
         "nonce": {"template": "{uuid}"},
         "moment": {"time": "epoch"},
@@ -334,8 +340,8 @@ def test_api_request_is_signed_with_values(platform: Platform) -> None:
     assert connection.headers().keys() == {"Authorization", "X-Fixed", "X-Token"}
 
 
-def test_api_request_carries_a_value_made_of_the_token(world: World, platform: Platform) -> None:
-    """A platform whose API wants the token within HTTP Basic would need a method."""
+def test_api_request_has_a_value_computed_from_the_token(world: World, platform: Platform) -> None:
+    """A platform whose API needs the token in HTTP Basic would need a method in Python."""
     world.endpoint.responses.append(world.endpoint.token("t0ken", account="a-1"))
     values = {
         "pair": {"template": "{token.account}:{token}", "encoding": "base64"},
@@ -359,10 +365,10 @@ def test_api_request_carries_a_value_made_of_the_token(world: World, platform: P
 # --- Secrets and fingerprints ---
 
 
-def test_values_made_of_secrets_do_not_show(
+def test_values_computed_from_secrets_are_masked(
     world: World, platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A transcript that a user shows around would hold the secret, or what it is made into."""
+    """A transcript would show a secret, or a value that is computed from it."""
     caplog.set_level(1)
     values = {
         "pair": {"template": "{client_id}:{client_secret}", "encoding": "base64"},
@@ -397,7 +403,7 @@ def test_values_made_of_secrets_do_not_show(
 
 
 def test_sent_values_are_among_the_secrets(platform: Platform) -> None:
-    """What a server quotes of a value that is made each time would be shown."""
+    """An error response that quotes a computed value would show it."""
     values = {
         "moment": {"time": "epoch"},
         "pin": {"template": "{moment}{client_secret}", "digest": "sha1"},
@@ -413,7 +419,7 @@ def test_sent_values_are_among_the_secrets(platform: Platform) -> None:
 
 
 def test_key_of_an_hmac_may_be_bytes(platform: Platform) -> None:
-    """A chain of HMACs, or a key that is given in Base64, would need a method."""
+    """A chain of HMACs, or a key in Base64, would need a method in Python."""
     key = b"\x00\xff\xfe s3cret"
     values = {
         "key": {"template": "{client_secret}", "encoding": "from_base64"},
@@ -436,7 +442,7 @@ def test_key_of_an_hmac_may_be_bytes(platform: Platform) -> None:
 def test_value_that_can_not_be_decoded_is_reported(
     encoding: str, problem: str, platform: Platform
 ) -> None:
-    """A user would report a defect of the provider."""
+    """A mistake in a setting would be reported as a defect of the provider."""
     values = {"v": {"template": "{client_secret}", "encoding": encoding}}
     connection = platform({"values": values, "parameters": {"v": "{v}"}}, client_secret="é s3cret")
 
@@ -445,8 +451,8 @@ def test_value_that_can_not_be_decoded_is_reported(
     assert "s3cret" not in str(raised.value)
 
 
-def test_bytes_that_are_no_characters_are_not_sent(platform: Platform) -> None:
-    """They would arrive as others."""
+def test_bytes_that_are_not_utf8_are_not_sent_as_a_string(platform: Platform) -> None:
+    """The server would receive other bytes."""
     values = {"v": {"template": "80", "encoding": "from_hex"}}
     connection = platform({"values": values, "parameters": {"v": "{v}"}})
 
@@ -488,7 +494,7 @@ SIGNING_KEYS: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize(("key", "given"), SIGNING_KEYS.values(), ids=SIGNING_KEYS)
 def test_value_is_signed_with_a_private_key(key: Any, given: str, platform: Platform) -> None:
-    """A bank that wants each request signed would need a method."""
+    """A bank that requires signed requests would need a method in Python."""
     request = platform(SIGNING, private_key=given).token_request()
     _, headers, _ = encode(request, NOW)
     signature, signed = base64.b64decode(headers["X-Signature"]), f"cid|{NOW:.0f}".encode()
@@ -510,7 +516,9 @@ def test_value_is_signed_with_a_private_key(key: Any, given: str, platform: Plat
     ],
     ids=["no key", "another algorithm"],
 )
-def test_key_that_signs_no_value_is_reported(key: str, problem: str, platform: Platform) -> None:
+def test_key_that_cannot_sign_a_value_is_reported(
+    key: str, problem: str, platform: Platform
+) -> None:
     """A user would look for the mistake in the description."""
     with pytest.raises(errors.ConfigurationError, match=problem) as raised:
         encode(platform(SIGNING, private_key=key).token_request(), NOW)
@@ -519,8 +527,8 @@ def test_key_that_signs_no_value_is_reported(key: str, problem: str, platform: P
     assert key.splitlines()[1] not in str(raised.value)
 
 
-def test_signing_key_is_no_path(platform: Platform) -> None:
-    """A setting that is no key would be loaded as one, or be shown."""
+def test_signing_key_is_not_read_as_a_path(platform: Platform) -> None:
+    """A setting that is not a key would be loaded as a path, or be shown."""
     values = SIGNING["values"]["signature"] | {"signing_key": "{client_secret}"}
     data = {"values": SIGNING["values"] | {"signature": values}, "credentials": "client_secret"}
 
@@ -545,8 +553,8 @@ KEYED: list[dict[str, Any]] = [
 ]
 
 
-def test_fingerprint_covers_what_a_value_is_made_of(world: World, platform: Platform) -> None:
-    """Another secret would find this one's token; or each moment would ask for a new one."""
+def test_fingerprint_covers_the_inputs_of_a_value(world: World, platform: Platform) -> None:
+    """Another secret would find this one's token, or no token would ever be reused."""
 
     def fingerprint(table: dict[str, Any], **settings: str) -> str:
         data = {"values": {"v": table}, "parameters": {"v": "{v}"}, "client_secret_name": ""}
@@ -563,7 +571,7 @@ def test_fingerprint_covers_what_a_value_is_made_of(world: World, platform: Plat
 
 
 def test_fingerprint_covers_every_new_field(platform: Platform) -> None:
-    """Two requests that differ only there would share a token."""
+    """Two requests that differ only in a new field would share a token."""
     variants: list[dict[str, Any]] = [
         {},
         {"method": "PUT"},
@@ -588,8 +596,8 @@ def test_fingerprint_covers_every_new_field(platform: Platform) -> None:
 # --- JSON, the query, and the body ---
 
 
-def test_json_has_more_than_strings(platform: Platform) -> None:
-    """A platform that wants a number, a list or a table would need a method."""
+def test_json_may_have_numbers_lists_and_tables(platform: Platform) -> None:
+    """A platform that needs a number, a list or a table would need a method in Python."""
     parameters = {
         "number": 7,
         "decimal": 1.5,
@@ -625,14 +633,14 @@ def test_json_has_more_than_strings(platform: Platform) -> None:
 
 
 def test_form_has_numbers_as_strings(platform: Platform) -> None:
-    """A form has strings only: Python's spelling of a boolean is no one else's."""
+    """A boolean in a form would be sent as Python writes it, as True."""
     request = platform({"parameters": {"a": 7, "b": True, "c": 1.5}}).token_request()
 
     assert request.body.decode().endswith("&a=7&b=true&c=1.5")
 
 
-def test_query_stands_beside_the_body(platform: Platform) -> None:
-    """Platforms that want the grant in the address and the rest in the body need a method."""
+def test_request_may_have_a_query_and_a_body(platform: Platform) -> None:
+    """A platform that needs the grant in the URL would need a method in Python."""
     data = {"query": {"grant_type": "client_credentials", "t": "{client_id} &"}, "grant_type": ""}
     request = platform(data).token_request()
     both = platform(data | {"body_format": "query"}).token_request()
@@ -661,7 +669,7 @@ def test_body_is_a_template(
     kind: str,
     template: str,
 ) -> None:
-    """A value could end the element, the string or the parameter that it stands in."""
+    """A value could end the element, the string or the parameter that contains it."""
     server = serve(token_response)
     data = {"body": template, "content_type": kind, "method": method, "settings": SETTINGS}
     connection = platform(data, real=True, token_url=server.url)
@@ -672,7 +680,7 @@ def test_body_is_a_template(
     assert f"content-type: {kind}\r\n".encode() in head.lower() + b"\r\n"
     found: dict[str, Any] = {}
     if "xml" in kind:
-        found = {each.tag: each.text for each in ET.fromstring(body)}  # noqa: S314 - our own
+        found = {each.tag: each.text for each in ET.fromstring(body)}  # noqa: S314 - made by keyturn
     elif "json" in kind:
         found = json.loads(body)
     elif "form" in kind:
@@ -686,7 +694,7 @@ def test_body_is_a_template(
 
 
 def test_body_of_public_values_is_shown(platform: Platform) -> None:
-    """A user could not see what is sent."""
+    """A transcript would not show the body, although no value in it is secret."""
     data = {"body": "<a>{client_id}</a>", "content_type": "text/xml", "client_secret_name": ""}
     dynamic = data | {"body": "<a>{moment}</a>", "values": {"moment": {"time": "%H<%M"}}}
 
@@ -695,7 +703,7 @@ def test_body_of_public_values_is_shown(platform: Platform) -> None:
 
 
 def test_body_of_an_absent_setting_is_reported(platform: Platform) -> None:
-    """The server would get the word None."""
+    """The server would receive the word None."""
     data = {"body": "<a>{user}</a>", "content_type": "text/xml", "settings": SETTINGS}
 
     with pytest.raises(errors.ConfigurationError, match="body names a setting that isn't given"):
@@ -703,9 +711,7 @@ def test_body_of_an_absent_setting_is_reported(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize(("user", "wanted"), [(None, "cid"), ("me", "me")])
-def test_first_setting_that_is_given_counts(
-    platform: Platform, user: str | None, wanted: str
-) -> None:
+def test_first_given_setting_is_used(platform: Platform, user: str | None, wanted: str) -> None:
     """A setting that replaces another could not be optional."""
     data: dict[str, Any] = {"parameters": {"u": "{user|client_id}!"}, "settings": SETTINGS}
     url = {"title": "URL", "kind": "url", "optional": True}
@@ -801,7 +807,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 def test_mistake_is_reported_when_it_is_loaded(
     platform: Platform, data: dict[str, Any], words: str
 ) -> None:
-    """It would show at the first request, as something else."""
+    """The mistake would be noticed only at the first request, as another error."""
     with pytest.raises(errors.ConfigurationError) as caught:
         platform(data)
 
@@ -809,7 +815,7 @@ def test_mistake_is_reported_when_it_is_loaded(
 
 
 def test_value_with_a_constant_is_sent_to_the_api(platform: Platform) -> None:
-    """A key that each API request needs in Base64 would need a method."""
+    """A key that each API request needs in Base64 would need a method in Python."""
     data = {
         "values": {"v": {"template": "{client_id}:{client_secret}", "encoding": "base64"}},
         "api_headers": {"X-Key": "k {v}"},
@@ -821,7 +827,7 @@ def test_value_with_a_constant_is_sent_to_the_api(platform: Platform) -> None:
 
 
 def test_surrogate_in_a_value_is_reported_and_not_shown(platform: Platform) -> None:
-    """The error would be Python's, and hold the setting."""
+    """A raw Python error would be raised that contains the setting."""
     values = {"v": {"template": "{bad}{client_secret}", "digest": "sha1"}}
     settings = {"bad": {"title": "Bad", "kind": "choice", "choices": {"x": "\ud800"}}}
     request = platform(
@@ -843,14 +849,14 @@ def test_request_part_outside_a_request_is_reported() -> None:
             value.value(NOW)
 
 
-# --- Whatever comes ---
+# --- Arbitrary values ---
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
 @given(TEXT)
 def test_encodings_can_be_decoded(text: str) -> None:
-    """The server would read another value than the setting."""
+    """The server would decode another value than the setting."""
     assert base64.b64decode(encoded(text, "base64")).decode() == text
     padded = encoded(text, "base64url") + "=="
     assert base64.urlsafe_b64decode(padded).decode() == text
@@ -868,9 +874,9 @@ XML_TEXT = st.text(
 
 @given(XML_TEXT)
 def test_xml_has_the_value(text: str) -> None:
-    """A value would end its element or its attribute."""
+    """A value could end its element or its attribute."""
     made = f'<a b="{encoded(text, "xml")}">{encoded(text, "xml")}</a>'
-    element = ET.fromstring(made)  # noqa: S314 - our own
+    element = ET.fromstring(made)  # noqa: S314 - made by keyturn
 
     assert (element.text or "") == text
 
@@ -883,7 +889,7 @@ TREES = st.recursive(
 
 
 @given(TREES, TREES)
-def test_json_values_are_told_apart(one: Any, other: Any) -> None:
+def test_fingerprint_distinguishes_json_values(one: Any, other: Any) -> None:
     """Two requests would share a token."""
     same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
@@ -895,7 +901,7 @@ PARTS = st.lists(TEXT | TEXT.map(keyturn.Secret), min_size=1, max_size=3).map(tu
 
 
 @given(PARTS, PARTS)
-def test_parts_do_not_run_into_each_other(one: Any, other: Any) -> None:
+def test_fingerprint_separates_the_parts_of_a_value(one: Any, other: Any) -> None:
     """Two clients with crafted settings would share a token."""
     inputs = [list(Composed(parts=each, digest="sha1").inputs()) for each in (one, other)]
 
@@ -912,28 +918,28 @@ class Signing(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
 
 
 class OfClass(Signing):
-    """With headers of the class."""
+    """Headers in a class attribute."""
 
     api_headers: ClassVar[Any] = {"X-Method": "{request.method}"}
 
 
 class OfBase(OfClass):
-    """With headers of its base."""
+    """Headers in an attribute of the base class."""
 
 
 class OfInstance(Signing):
-    """With headers of each instance."""
+    """Headers in an instance attribute."""
 
     def __init__(self) -> None:
         self.api_headers = {"X-Method": "{request.method}"}  # type: ignore[misc]
 
 
 class OfProperty(Signing):
-    """With headers that are computed."""
+    """Headers in a property."""
 
     @property
     def api_headers(self) -> dict[str, str]:  # type: ignore[override]
-        """Return them."""
+        """Return the headers."""
         return {"X-Method": "{request.method}"}
 
 
@@ -941,7 +947,7 @@ class OfProperty(Signing):
 def test_api_request_is_signed_wherever_headers_are_declared(
     kind: type[Signing], world: World
 ) -> None:
-    """An API request would go out unsigned, or with what another one had."""
+    """An API request would be sent unsigned, or with the signature of another one."""
     auth = keyturn.integrations.RequestAuth(world.connect(kind()))
     sent = auth.authorize("GET", "https://acme.example/a", {}, None)
 

@@ -1,4 +1,4 @@
-"""What a process does once, and what a forked child does anew."""
+"""Values that a process computes once, and a forked child again."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from keyturn._common.once import PerProcess, cached_once
 
 
-def test_threads_that_come_together_get_one_value() -> None:
-    """Each would have its own store, key or HTTP client."""
+def test_concurrent_threads_get_one_value() -> None:
+    """Each thread would have its own store, key or HTTP client."""
     begun, second, release = threading.Event(), threading.Event(), threading.Event()
     values: list[object] = []
 
@@ -25,7 +25,7 @@ def test_threads_that_come_together_get_one_value() -> None:
     for thread in threads:
         thread.start()
         assert begun.wait(10)
-    second.wait(0.1)  # where it would be made twice, the second thread begins now
+    second.wait(0.1)  # with two computations, the second thread would begin now
     release.set()
     for thread in threads:
         thread.join(10)
@@ -34,8 +34,8 @@ def test_threads_that_come_together_get_one_value() -> None:
     assert values[0] is values[1]
 
 
-def test_values_are_kept_by_arguments_until_they_are_cleared() -> None:
-    """A store's URL would give another store, or an old one outlive a test."""
+def test_values_are_cached_by_arguments_until_they_are_cleared() -> None:
+    """A store's URL would give another store, or the store of an earlier test."""
     made: list[str] = []
 
     @cached_once
@@ -48,8 +48,8 @@ def test_values_are_kept_by_arguments_until_they_are_cleared() -> None:
     assert make("a") == 3
 
 
-def test_value_may_be_made_of_another() -> None:
-    """A plugin that asks for another one while it is loaded would hang."""
+def test_computation_may_use_another_cached_value() -> None:
+    """A plugin that loads another one while it is loaded would hang."""
 
     @cached_once
     def make(number: int) -> int:
@@ -59,7 +59,7 @@ def test_value_may_be_made_of_another() -> None:
 
 
 def test_values_of_other_arguments_do_not_wait() -> None:
-    """A slow plugin or store would stop all others."""
+    """A slow plugin or store would block all others."""
     begun, release = threading.Event(), threading.Event()
 
     @cached_once
@@ -78,7 +78,7 @@ def test_values_of_other_arguments_do_not_wait() -> None:
     thread.join(10)
 
 
-def test_two_values_that_need_each_other_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_values_that_need_each_other_are_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two plugins that load each other in two threads would wait forever."""
     monkeypatch.setattr("keyturn._common.once._CALL_PATIENCE", 0.05)
     met = threading.Barrier(2)
@@ -102,8 +102,8 @@ def test_two_values_that_need_each_other_are_made(monkeypatch: pytest.MonkeyPatc
     assert sorted(values) == ["a", "b"]
 
 
-def test_failure_is_not_kept() -> None:
-    """A plugin that could not be imported once could never be."""
+def test_failure_is_not_cached() -> None:
+    """A plugin whose import failed once could never be imported."""
     calls: list[int] = []
 
     @cached_once
@@ -118,7 +118,7 @@ def test_failure_is_not_kept() -> None:
     assert make() == 2
 
 
-def test_process_has_a_value_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forked_process_has_its_own_value(monkeypatch: pytest.MonkeyPatch) -> None:
     """A child would wait for a lock that only its parent's threads can free."""
     locks = PerProcess(threading.Lock)
     parents = locks.get()

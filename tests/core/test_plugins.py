@@ -1,4 +1,4 @@
-"""Providers and plugins, found by entry points: isolated when listed, loud when chosen."""
+"""Providers and plugins from entry points: listed without an import, an error when chosen."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ for name in sys.argv[1:]:
 
 
 class Site:
-    """A directory of fake installed distributions, put on a process's path."""
+    """A directory of fake installed distributions on a process's path."""
 
     def __init__(self, directory: Path, run: Callable[..., str]) -> None:
         self.directory = directory
@@ -65,7 +65,7 @@ class Site:
     def install(
         self, name: str, source: str, *entries: str, group: str = "keyturn.providers"
     ) -> None:
-        """Install a distribution of one module, named as it is, with entry points to it."""
+        """Install a distribution of one module, with entry points to it and the module's name."""
         module = name.replace("-", "_").lower()
         points = "".join(f"{entry} = {module}\n" for entry in entries)
         self.register(name, f"[{group}]\n{points}")
@@ -83,7 +83,7 @@ class Site:
         return self._run(code, *arguments, PYTHONPATH=f"{self.directory}:{HIDDEN}")
 
     def choose(self, *names: str) -> list[tuple[str, str]]:
-        """Return for each provider the error's class and text, or nothing and its name."""
+        """Return for each provider the error's class and message, or "" and its name."""
         return [tuple(json.loads(line)) for line in self.run(CHOOSE, *names).splitlines()]
 
 
@@ -95,7 +95,7 @@ def site(tmp_path: Path, run_python: Callable[..., str]) -> Site:
 
 @pytest.fixture
 def here(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """Give an empty directory of distributions that this process has until the test ends."""
+    """Give an empty directory of distributions, on this process's path until the test ends."""
     monkeypatch.syspath_prepend(site.directory)
     forget()
     yield site
@@ -116,17 +116,17 @@ EVENT = keyturn.Event(
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what was logged as a warning, without tracebacks."""
+    """Return the warnings that were logged, without tracebacks."""
     return [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
 
 
 def secrets() -> list[str]:
-    """Return what the plugins return when they are called for a secret."""
+    """Return the results of the plugins' hook for secrets."""
     return plugins.call_plugins("keyturn_secret", str, source="vault", reference="x")
 
 
 def hookimpl(definition: str, body: str = "pass") -> str:
-    """Return a module that implements one hook, `keyturn_` left out of its name."""
+    """Return the source of a module with one hook, whose name is given without `keyturn_`."""
     return f"import keyturn, sys\n@keyturn.plugins.hookimpl\ndef keyturn_{definition}: {body}\n"
 
 
@@ -151,8 +151,8 @@ print(json.dumps([listed, imported]))
     assert ["acme", "keyturn-acme", "1.2"] in listed
 
 
-def test_choosing_imports_the_chosen_one_alone(site: Site) -> None:
-    """All users would need one provider's dependencies."""
+def test_choosing_a_provider_imports_no_other(site: Site) -> None:
+    """A user would need the dependencies of providers that are not used."""
     code = """
 import sys, keyturn
 keyturn.provider("orocommerce")
@@ -195,8 +195,8 @@ BROKEN = {
 }
 
 
-def test_broken_plugins_fail_loudly_and_break_no_other(site: Site) -> None:
-    """A broken plugin would be reported as something else, or break those beside it."""
+def test_broken_plugin_raises_an_error_and_affects_no_other(site: Site) -> None:
+    """A broken plugin would be reported as another failure, or break other plugins."""
     site.install("keyturn-acme", GOOD, "acme")
     for name, (source, _) in BROKEN.items():
         site.install(f"keyturn-{name}", source, name)
@@ -226,8 +226,8 @@ print("No module named 'nothing_of_that_name'" in log.getvalue())
     assert site.run(code) == "True"
 
 
-def test_name_taken_twice_is_an_error_that_names_both(site: Site) -> None:
-    """The first found would be used without an error, and get another one's secrets."""
+def test_duplicate_name_is_an_error_that_names_both(site: Site) -> None:
+    """The first provider found would be used silently, and get the secrets of the other."""
     site.install("keyturn-right", GOOD, "acme", "right")
     site.install("keyturn-left", GOOD, "acme")
     (kind, text), (_, name), (other, _) = site.choose("acme", "orocommerce", "right")
@@ -236,14 +236,14 @@ def test_name_taken_twice_is_an_error_that_names_both(site: Site) -> None:
     assert "'acme' is registered by keyturn-left and by keyturn-right." in text
     assert "Uninstall all but one" in text
     assert name == "orocommerce"
-    assert other == "ProviderLoadError"  # it was asked, and is not named so
+    assert other == "ProviderLoadError"  # it was imported, and has another name
 
 
 @pytest.mark.parametrize(
     "name", ["keyturn-evil", "keyturn", "Keyturn", "KEYTURN", "keyturn_norce", "KEYTURN.generic"]
 )
 def test_built_in_name_cannot_be_taken_over(site: Site, name: str) -> None:
-    """A third-party distribution would get the shop's secret, whatever it calls itself."""
+    """A third-party distribution with a built-in provider's name would get its secrets."""
     site.directory.mkdir()
     site.register(name, "[keyturn.providers]\n" + "".join(f"{each} = evil\n" for each in BUILT_IN))
     (site.directory / "evil.py").write_text("raise SystemExit('imported')")
@@ -260,10 +260,10 @@ print(len(keyturn.providers()), keyturn.provider("orocommerce").title)
     assert any(line.startswith(warning) for line in lines)
 
 
-def test_plugin_of_a_distribution_that_calls_itself_keyturn_is_like_any_other(
+def test_plugin_of_another_distribution_named_keyturn_is_third_party(
     here: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It would be checked by no one, and could not be disabled."""
+    """Such a plugin would not be checked, and could not be disabled."""
     here.directory.mkdir()
     here.register("Keyturn", "[keyturn.providers]\nacme = acme_theirs\n")
     source = GOOD.replace('"https://{tenant}', '"http://{tenant}')
@@ -289,13 +289,13 @@ def test_error_for_an_unknown_name_suggests_the_nearest(site: Site) -> None:
     assert "Did you mean" not in far
 
 
-def test_provider_is_chosen_by_a_string() -> None:
-    """A name of another type would end in an error that is none of ours."""
+def test_provider_name_that_is_not_a_string_is_reported() -> None:
+    """A name of another type would raise an exception that is not a KeyturnError."""
     with pytest.raises(ConfigurationError, match="the name of a provider must be a string"):
         keyturn.provider(7)  # type: ignore[arg-type]
 
 
-def test_distribution_that_is_found_twice_counts_once(site: Site, tmp_path: Path) -> None:
+def test_distribution_found_twice_counts_once(site: Site, tmp_path: Path) -> None:
     """An editable install beside its own source tree would conflict with itself."""
     site.install("keyturn-acme", GOOD, "acme")
     code = f"import sys\nsys.path.append({str(tmp_path / 'other')!r})\n{CHOOSE}"
@@ -305,7 +305,7 @@ def test_distribution_that_is_found_twice_counts_once(site: Site, tmp_path: Path
 
 
 def test_unreadable_metadata_breaks_no_listing(site: Site) -> None:
-    """One damaged distribution would take all providers away."""
+    """One damaged distribution would make all providers unavailable."""
     site.install("keyturn-acme", GOOD, "acme")
     for name, text in {
         "torn": b"[keyturn.providers]\n\xff\xfe = x\n",
@@ -322,7 +322,7 @@ def test_unreadable_metadata_breaks_no_listing(site: Site) -> None:
     assert "odd-1.dist-info can't be read" in shown
 
 
-# Requests a token from an endpoint that needs no network, then prints what plugins noted.
+# Requests a token from an endpoint that needs no network, then prints what plugins recorded.
 USE = """
 import logging, sys, time, keyturn
 from keyturn._connection import make_connection
@@ -356,8 +356,8 @@ def keyturn_event(event):
 """
 
 
-def test_plugins_are_reported_of_events_and_no_secret(site: Site) -> None:
-    """Metrics could not be gathered, or would hold secrets."""
+def test_plugins_get_events_without_secrets(site: Site) -> None:
+    """Metrics could not be collected, or would contain secrets."""
     site.install("keyturn-notes", NOTES, "notes", group="keyturn.plugins")
     *_, token, noted = site.run(USE).splitlines()
 
@@ -399,10 +399,10 @@ BROKEN_PLUGINS = {
 
 
 @pytest.mark.parametrize("kind", BROKEN_PLUGINS)
-def test_broken_plugin_is_logged_and_breaks_no_other(
+def test_broken_plugin_is_logged_and_affects_no_other(
     here: Site, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
-    """A broken plugin would cost others their events, or no message would name it."""
+    """Other plugins would get no events, or no message would name the broken plugin."""
     source, shown = BROKEN_PLUGINS[kind]
     for name in ("aaa", "zzz"):
         here.install(f"keyturn-{name}", NOTES.replace("noted", name), name, group="keyturn.plugins")
@@ -416,8 +416,8 @@ def test_broken_plugin_is_logged_and_breaks_no_other(
 
 
 @pytest.mark.parametrize("kind", ["raises", "exits", "import-error"])
-def test_broken_plugin_costs_no_token(site: Site, kind: str) -> None:
-    """A plugin that only watches would take the application down."""
+def test_broken_plugin_prevents_no_token(site: Site, kind: str) -> None:
+    """A plugin that only observes events would break the application."""
     site.install("keyturn-notes", NOTES, "notes", group="keyturn.plugins")
     site.install("keyturn-broken", BROKEN_PLUGINS[kind][0], "broken", group="keyturn.plugins")
     *shown, token, noted = site.run(USE).splitlines()
@@ -430,7 +430,7 @@ def test_broken_plugin_costs_no_token(site: Site, kind: str) -> None:
 def test_log_says_which_argument_a_hook_does_not_have(
     here: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An author who relies on an argument of another version could not find that out."""
+    """An author who uses an argument of another version would not see the cause."""
     caplog.set_level(logging.INFO)
     here.install("keyturn-b", hookimpl("event(event, more)"), "b", group="keyturn.plugins")
 
@@ -442,16 +442,16 @@ INTERRUPT = hookimpl("event()", "raise KeyboardInterrupt")
 
 
 @pytest.mark.parametrize("source", ["raise KeyboardInterrupt", INTERRUPT], ids=["import", "hook"])
-def test_interrupt_is_the_users(here: Site, source: str) -> None:
-    """Ctrl-C while a plugin is imported or runs would be taken for the plugin's defect."""
+def test_keyboard_interrupt_in_a_plugin_reaches_the_caller(here: Site, source: str) -> None:
+    """Ctrl-C while a plugin is imported or runs would be reported as the plugin's defect."""
     here.install("keyturn-slow", source, "slow", group="keyturn.plugins")
 
     with pytest.raises(KeyboardInterrupt):
         plugins.call_plugins("keyturn_event", event={})
 
 
-def test_interrupt_on_the_listeners_thread_is_ignored(here: Site) -> None:
-    """A listener's slip would be printed as a thread's crash, or cost the token."""
+def test_keyboard_interrupt_on_the_listeners_thread_is_ignored(here: Site) -> None:
+    """A KeyboardInterrupt in a listener would end its thread, or prevent the token."""
     here.install("keyturn-slow", INTERRUPT, "slow", group="keyturn.plugins")
 
     emit(EVENT, None)
@@ -466,10 +466,10 @@ def keyturn_event(event):
 """
 
 
-def test_listener_that_hangs_withholds_no_token(
+def test_hanging_listener_prevents_no_token(
     here: Site, world: World, wait_until: Callable[[Callable[[], object]], None]
 ) -> None:
-    """A plugin that counts token requests could stop all work."""
+    """A hanging plugin that counts token requests would block every caller."""
     here.install("keyturn-slow", HANGS, "slow", group="keyturn.plugins")
     world.land()
     connection = world.connect()
@@ -492,7 +492,7 @@ def keyturn_event(event):
 
 
 def test_listener_may_ask_for_the_token(here: Site, world: World) -> None:
-    """It would wait for itself."""
+    """A listener that needs the token would deadlock."""
     here.install("keyturn-asks", ASKS_BACK, "asks", group="keyturn.plugins")
     sys.connection_of_the_test = connection = world.connect()  # type: ignore[attr-defined]
     try:
@@ -506,7 +506,7 @@ def test_listener_may_ask_for_the_token(here: Site, world: World) -> None:
 def test_events_are_reported_even_without_a_new_thread(
     here: Site, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the interpreter's end, the last events would be lost, and the token with them."""
+    """At interpreter shutdown, the last events and their token would be lost."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -526,7 +526,7 @@ MEDDLES = hookimpl("event(event)", "event.status = 200")
 def test_plugin_cannot_change_the_event_that_others_get(
     here: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One plugin's defect would spoil what all others see."""
+    """One plugin's defect would change the event that all others get."""
     here.install("keyturn-a", MEDDLES, "a", group="keyturn.plugins")
     here.install("keyturn-z", NOTES, "z", group="keyturn.plugins")
     emit(EVENT, None)
@@ -536,8 +536,8 @@ def test_plugin_cannot_change_the_event_that_others_get(
     assert EVENT.status is None
 
 
-def test_interrupt_while_a_provider_is_imported_is_the_users(here: Site) -> None:
-    """Ctrl-C would be taken for the provider's defect."""
+def test_keyboard_interrupt_in_a_providers_import_reaches_the_caller(here: Site) -> None:
+    """Ctrl-C would be reported as the provider's defect."""
     here.install("keyturn-slow", "raise KeyboardInterrupt", "slow")
 
     with pytest.raises(KeyboardInterrupt):
@@ -567,7 +567,7 @@ def keyturn_secret():
 def test_wrong_result_is_logged_and_ignored(
     here: Site, caplog: pytest.LogCaptureFixture, source: str, kind: str
 ) -> None:
-    """The rubbish would be used, or hide the secret that the next plugin knows."""
+    """An invalid result would be used, or hide the secret that the next plugin returns."""
     here.install("keyturn-a", source, "a", group="keyturn.plugins")
     here.install("keyturn-b", hookimpl("secret()", "return 'right'"), "b", group="keyturn.plugins")
 
@@ -580,8 +580,8 @@ def test_wrong_result_is_logged_and_ignored(
     )
 
 
-def test_what_a_wrapper_returns_is_one_result(here: Site) -> None:
-    """Each letter of a secret would be taken for a secret."""
+def test_result_of_a_hook_wrapper_is_one_result(here: Site) -> None:
+    """Each character of the string would be treated as one result."""
     here.install("keyturn-a", WRAPPER, "a", group="keyturn.plugins")
     found = secrets()
 
@@ -589,7 +589,7 @@ def test_what_a_wrapper_returns_is_one_result(here: Site) -> None:
 
 
 def test_plugins_are_asked_in_the_order_of_their_names(here: Site) -> None:
-    """Which of two responses is taken would be another one every time."""
+    """The plugin whose result is used would change from run to run."""
     for name in "cabed":
         source = hookimpl("secret()", f"return {name!r}")
         here.install(f"keyturn-{name}", source, f"{name}-{name}", group="keyturn.plugins")
@@ -600,7 +600,7 @@ def test_plugins_are_asked_in_the_order_of_their_names(here: Site) -> None:
 
 @pytest.mark.parametrize("arguments", ["", "source", "reference", "reference, source"])
 def test_secret_hook_may_take_fewer_arguments(here: Site, arguments: str) -> None:
-    """A plugin would have to be changed whenever a hook gets another argument."""
+    """A plugin would have to be changed whenever a hook gets a new argument."""
     source = hookimpl(f"secret({arguments})", f"return repr([{arguments}])")
     here.install("keyturn-a", source, "a", group="keyturn.plugins")
     values = {"source": "vault", "reference": 7}
@@ -610,7 +610,7 @@ def test_secret_hook_may_take_fewer_arguments(here: Site, arguments: str) -> Non
 
 
 def test_store_and_event_hooks_may_take_no_argument(here: Site) -> None:
-    """As for secrets."""
+    """A store or an event hook would have to be changed with each new argument."""
     store = "from keyturn.stores._memory import MemoryStore as S\n"
     source = store + hookimpl("store()", "return S()") + hookimpl("event()", "sys.noted = 1")
     here.install("keyturn-a", source, "a", group="keyturn.plugins")
@@ -634,8 +634,8 @@ def keyturn_store(url):
 """
 
 
-def test_plugins_bring_stores(site: Site) -> None:
-    """A third-party store could not be named by a URL, or its plugin's defect would come out."""
+def test_plugins_provide_stores(site: Site) -> None:
+    """A third-party store could not be named by a URL, or its defect would be a raw error."""
     site.install("keyturn-mine", STORE, "mine", group="keyturn.plugins")
     code = """
 import keyturn
@@ -667,7 +667,7 @@ CHOICES = {
 def test_environment_chooses_plugins(
     here: Site, monkeypatch: pytest.MonkeyPatch, choice: str
 ) -> None:
-    """A plugin that does harm could not be kept out without uninstalling it."""
+    """A harmful plugin could not be disabled without uninstalling it."""
     for name in ("acme", "other"):
         here.install(f"keyturn-{name}", GOOD.replace('"acme"', f'"{name}"'), name)
         vault = hookimpl("secret()", f"return {name!r}")
@@ -678,7 +678,7 @@ def test_environment_chooses_plugins(
         try:
             admitted.add(keyturn.provider(name).name)
         except ProviderLoadError as error:
-            assert str(error) == (  # noqa: PT017 - either outcome is looked at
+            assert str(error) == (  # noqa: PT017 - either outcome is checked
                 f"provider {name} of distribution keyturn-{name} is disabled by the environment "
                 "variable KEYTURN_PLUGINS. Change KEYTURN_PLUGINS, or choose another provider."
             )
@@ -692,7 +692,7 @@ def test_environment_chooses_plugins(
 def test_disabled_plugins_are_not_imported(
     here: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The harm that a plugin does at its import would still be done, or be talked of each time."""
+    """A disabled plugin would still run code at its import, or be logged at each call."""
     caplog.set_level(logging.INFO)
     here.install("keyturn-p", "import sys; sys.imported = True", "evil")
     here.install("keyturn-q", "import sys; sys.imported = True", "evil", group="keyturn.plugins")
@@ -706,8 +706,8 @@ def test_disabled_plugins_are_not_imported(
     assert "plugin evil of distribution keyturn-q is disabled by KEYTURN_PLUGINS" in caplog.text
 
 
-def test_own_providers_are_never_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A choice among third-party plugins would take the built-in ones away."""
+def test_built_in_providers_are_never_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A choice of third-party plugins would disable the built-in providers."""
     forget()
     monkeypatch.setenv("KEYTURN_PLUGINS", "-orocommerce")
 
@@ -715,10 +715,10 @@ def test_own_providers_are_never_disabled(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("choice", ["acme,-other", "-acme,other", "acme,", ",", "-", "--a", "a b"])
-def test_choice_that_cannot_be_understood_is_refused(
+def test_invalid_choice_of_plugins_is_refused(
     here: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, choice: str
 ) -> None:
-    """A plugin that was to be kept out would be let in; or a token would be lost on the way."""
+    """A plugin that should be disabled would be loaded."""
     here.install("keyturn-a", "import sys; sys.imported = True", "a", group="keyturn.plugins")
     monkeypatch.setenv("KEYTURN_PLUGINS", choice)
     for name in ("acme", "orocommerce"):
@@ -740,7 +740,7 @@ NEWER = "[keyturn.providers.v2]\nnew = nothing_here\n[keyturn.plugins.v3]\nnew =
 def test_plugin_of_a_newer_version_is_reported_before_its_import(
     here: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It would fail somewhere inside, though an update of keyturn would help."""
+    """The plugin would fail with an unclear error, although an update of keyturn would help."""
     here.register("keyturn-new", NEWER)
     emit(EVENT, None)
 
@@ -758,7 +758,7 @@ def test_plugin_of_a_newer_version_is_reported_before_its_import(
 def test_plugin_of_an_older_version_works_and_warns(
     here: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An update of keyturn would break every plugin, or its authors never learn of it."""
+    """An update of keyturn would break every plugin, or warn no author."""
     here.install("keyturn-acme", GOOD, "acme")
     here.install("keyturn-b", hookimpl("secret()", "return 'b'"), "b", group="keyturn.plugins")
     monkeypatch.setattr(hooks, "API_VERSION", 2)
@@ -770,10 +770,10 @@ def test_plugin_of_an_older_version_works_and_warns(
         assert secrets() == ["b"]
 
 
-def test_plugin_of_a_version_that_is_gone_is_reported_before_its_import(
+def test_plugin_of_an_unsupported_version_is_reported_before_its_import(
     here: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It would half work, or fail without a reason in the message."""
+    """The plugin would work in part, or fail without a reason in the message."""
     here.register("keyturn-old", "[keyturn.providers]\nold = nope\n[keyturn.plugins]\nold = nope\n")
     monkeypatch.setattr(hooks, "API_VERSION", 3)
     monkeypatch.setattr(hooks, "OLDEST_API_VERSION", 2)
@@ -808,16 +808,16 @@ def test_plugin_for_several_versions_is_used_in_the_newest_that_fits(
 
 
 def test_deprecated_hooks_and_arguments_warn(here: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plugin's authors would learn only when it is gone."""
+    """Plugin authors would notice a removed hook or argument only when it is gone."""
 
     class Deprecating:
         @hooks.hookspec(warn_on_impl_args={"url": DeprecationWarning("use place")})
         def keyturn_store(self, url: str, place: str) -> None:
-            """Have an argument that is going."""
+            """Have a deprecated argument."""
 
         @hooks.hookspec(warn_on_impl=DeprecationWarning("use keyturn_event"))
         def keyturn_note(self, event: object) -> None:
-            """Be a hook that is going."""
+            """Be a deprecated hook."""
 
     monkeypatch.setattr(hooks, "Hooks", Deprecating)
     old = hookimpl("store(url)") + hookimpl("note()")
@@ -832,7 +832,7 @@ def test_deprecated_hooks_and_arguments_warn(here: Site, monkeypatch: pytest.Mon
 
 
 def test_plugin_may_have_a_hook_of_a_later_version(here: Site) -> None:
-    """It could not use what a newer keyturn offers and still serve an older one."""
+    """A plugin could not use a new hook and still support an older keyturn."""
     later = hookimpl("later(what)").replace("hookimpl", "hookimpl(optionalhook=True)")
     source = later + hookimpl("secret()", "return 'a'")
     here.install("keyturn-a", source, "a", group="keyturn.plugins")
@@ -843,7 +843,7 @@ def test_plugin_may_have_a_hook_of_a_later_version(here: Site) -> None:
 def keyturn_command(
     site: Site, *arguments: str, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of keyturn's in a process that has a site's distributions."""
+    """Run a keyturn command in a process that has a site's distributions."""
     return subprocess.run(
         [sys.executable, "-m", "keyturn", *arguments],
         env=os.environ
@@ -874,7 +874,7 @@ def configured(**providers: str) -> dict[str, str]:
 def test_all_kinds_of_broken_plugins_at_once(
     site: Site, serve: Callable[..., Any], token_response: bytes
 ) -> None:
-    """One of them would hide the rest, or take the good one's tokens away."""
+    """One broken plugin would hide the others, or break the working one."""
     site.install("keyturn-acme", GOOD, "acme")
     for kind, (source, _) in BROKEN.items():
         site.install(f"keyturn-{kind}", source, kind)
@@ -948,7 +948,7 @@ def test_provider_may_be_a_file_of_data(here: Site, module: str) -> None:
     ],
 )
 def test_mistake_in_a_file_of_data_is_reported(here: Site, text: str | bytes, words: str) -> None:
-    """Its authors would search for it in their users' tracebacks."""
+    """Authors would have to find the mistake in their users' tracebacks."""
     install_described(here, text=text)
     with pytest.raises(ProviderLoadError) as caught:
         keyturn.provider("acme")
@@ -958,7 +958,7 @@ def test_mistake_in_a_file_of_data_is_reported(here: Site, text: str | bytes, wo
 
 
 def test_package_without_hook_and_file_is_reported(here: Site) -> None:
-    """It would be taken for a provider whose data are missing."""
+    """The error would be about missing data of a provider."""
     install_described(here, text=DESCRIPTION)
     (here.directory / "acme_described" / "acme.toml").unlink()
     with pytest.raises(ProviderLoadError, match="its hook keyturn_provider is missing"):

@@ -1,4 +1,4 @@
-"""What a network policy allows: every special address, however it is written."""
+"""Network policies: each special address is forbidden or allowed, in every notation."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ ADDRESSES = {
 }
 ROWS = [(address, kind) for kind, listed in ADDRESSES.items() for address in listed.split()]
 
-# What IANA's two registries of special-purpose addresses list as not globally reachable, and the
-# multicast, site-local and 6to4 ranges.
+# The ranges that IANA's two registries of special-purpose addresses list as not globally
+# reachable, and the multicast, site-local and 6to4 ranges.
 LOOPBACK_RANGES = ["0.0.0.0/8", "127.0.0.0/8", "::1/128", "::/128"]
 SPECIAL_RANGES = [
     "10.0.0.0/8",
@@ -85,18 +85,18 @@ PUBLIC_RANGES = ["8.0.0.0/8", "192.31.196.0/24", "2606:4700::/32", "2620:4f:8000
 
 
 def within(ranges: list[str]) -> st.SearchStrategy[Any]:
-    """Return addresses of any of the ranges."""
+    """Return addresses within any of the ranges."""
     return st.sampled_from(ranges).flatmap(lambda each: st.ip_addresses(network=each))
 
 
 @for_each(("address", "kind"), ROWS)
-def test_an_address_is_of_its_kind_on_each_python(address: str, kind: str) -> None:
+def test_an_address_has_the_same_kind_on_each_python(address: str, kind: str) -> None:
     """An address that `ipaddress` calls global on one Python only would be reachable there."""
     assert address_kind(address) == kind
 
 
-def test_there_are_enough_addresses_in_the_table() -> None:
-    """A table that has lost rows would pass with the holes that they are there for."""
+def test_the_table_of_addresses_is_complete() -> None:
+    """The tests of the table would pass although rows are missing."""
     assert len({address for address, _ in ROWS}) == len(ROWS) >= 69
 
 
@@ -120,7 +120,7 @@ def test_no_special_range_is_reached_without_private_addresses(
 
 @given(within(PUBLIC_RANGES))
 def test_a_public_range_is_reached(address: Any) -> None:
-    """A policy that forbids public addresses would be of no use."""
+    """A policy would forbid public addresses, and no provider could be reached."""
     assert address_problem(STRICT, str(address)) is None
 
 
@@ -128,16 +128,16 @@ def test_a_public_range_is_reached(address: Any) -> None:
     within([each for each in (*LOOPBACK_RANGES, *SPECIAL_RANGES) if "." in each]),
     st.sampled_from(EMBEDDINGS),
 )
-def test_an_ipv4_address_within_an_ipv6_one_counts(address: Any, prefix: str) -> None:
-    """An IPv4 address that is forbidden would be reached by another way of writing it."""
+def test_an_ipv4_address_within_an_ipv6_address_is_checked(address: Any, prefix: str) -> None:
+    """A forbidden IPv4 address would be reached in the notation of an IPv6 address."""
     embedded = ipaddress.IPv6Address(int(ipaddress.IPv6Address(prefix)) | int(address))
     assert address_problem(STRICT, str(embedded)) is not None
 
 
 @given(st.ip_addresses(v=6).filter(lambda each: not 0x2 <= int(each) >> 124 <= 0x3))
 @example(ipaddress.IPv6Address("64:ff9b::808:808"))
-def test_outside_of_what_is_assigned_only_embedded_addresses_are_public(address: Any) -> None:
-    """A range that IANA assigns later for local use would be open until an upgrade."""
+def test_unassigned_addresses_are_public_only_with_an_embedded_public_one(address: Any) -> None:
+    """A range that IANA later assigns to local use would be reachable until an update."""
     if address_kind(str(address)) == "public":
         assert int(address) >> 32 in {int(ipaddress.IPv6Address(each)) >> 32 for each in EMBEDDINGS}
 
@@ -169,7 +169,7 @@ def forms(address: ipaddress.IPv4Address) -> list[str]:
 @settings(max_examples=20)
 @given(st.ip_addresses(v=4))
 def test_a_literal_address_is_read_as_the_resolver_reads_it(address: Any) -> None:
-    """A form that only the resolver knows would get round the check of hosts."""
+    """A notation that only the resolver knows would bypass the check of hosts."""
     for form in forms(address)[:10]:
         assert literal_address(form.lower()) == str(address)
         resolved = socket.getaddrinfo(form, 443, type=socket.SOCK_STREAM)
@@ -179,7 +179,7 @@ def test_a_literal_address_is_read_as_the_resolver_reads_it(address: Any) -> Non
 @settings(max_examples=20)
 @given(within([each for each in (*LOOPBACK_RANGES, *SPECIAL_RANGES) if "." in each]))
 def test_a_forbidden_literal_address_is_a_problem_in_each_form(address: Any) -> None:
-    """A form that the policy takes for a name would be left to the resolver."""
+    """A notation that the policy takes for a name would reach the forbidden address."""
     for form in forms(address):
         assert "NetworkPolicy." in str(host_problem(STRICT, form))
         assert host_problem(PERMISSIVE, form) is None
@@ -187,8 +187,8 @@ def test_a_forbidden_literal_address_is_a_problem_in_each_form(address: Any) -> 
 
 @settings(max_examples=20)
 @given(st.ip_addresses(v=4).filter(lambda each: address_kind(str(each)) == "public"))
-def test_a_public_literal_address_is_none(address: Any) -> None:
-    """A provider that is named by its address could not be reached at all."""
+def test_a_public_literal_address_is_not_a_problem(address: Any) -> None:
+    """A provider with a literal address in its URL could not be reached."""
     assert [host_problem(STRICT, form) for form in forms(address)] == [None] * len(forms(address))
 
 
@@ -230,7 +230,7 @@ def test_a_public_literal_address_is_none(address: Any) -> None:
     ],
 )
 def test_a_host_that_is_not_public_is_a_problem(host: str, found: str) -> None:
-    """A name that leads inside would be reached through a proxy, which resolves it by itself."""
+    """An internal name would be reached through a proxy, which resolves it itself."""
     problem = host_problem(STRICT, host)
     assert problem is not None
     assert problem.startswith(found)
@@ -239,7 +239,7 @@ def test_a_host_that_is_not_public_is_a_problem(host: str, found: str) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "2130706433", "[::1]"])
 def test_loopback_allows_this_machine_and_no_more(host: str) -> None:
-    """A test against an emulator would open the private network too."""
+    """A policy for an emulator on this machine would also allow the private network."""
     policy = NetworkPolicy(loopback=True)
     assert host_problem(policy, host) is None
     assert host_problem(policy, "10.0.0.1") is not None
@@ -248,7 +248,7 @@ def test_loopback_allows_this_machine_and_no_more(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "db", "db.internal", "[fd00::1]", "169.254.169.254"])
 def test_private_addresses_do_not_allow_this_machine(host: str) -> None:
-    """A platform in a private network would open its own machine to its tenants."""
+    """A platform in a private network would allow its tenants to reach its own machine."""
     policy = NetworkPolicy(private_addresses=True)
     assert host_problem(policy, host) is None
     assert host_problem(policy, "localhost") is not None
@@ -276,7 +276,7 @@ def test_a_pattern_covers_what_is_below_it_and_nothing_else(
 @settings(max_examples=20)
 @given(st.lists(LABELS, min_size=2, max_size=4))
 def test_a_domain_without_a_star_is_one_host(labels: list[str]) -> None:
-    """What is below a domain may belong to someone else."""
+    """A tenant could reach a subdomain that belongs to another owner."""
     name = ".".join(labels)
     policy = NetworkPolicy(domains=(name.upper(),))
     assert policy.domains == (name,)
@@ -287,12 +287,12 @@ def test_a_domain_without_a_star_is_one_host(labels: list[str]) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "8.8.8.8", "[::1]", "localhost", "134744072"])
 def test_domains_forbid_each_literal_address(host: str) -> None:
-    """An address has no domain: it would get round the list."""
+    """A literal address would bypass the list of domains."""
     policy = NetworkPolicy(domains=("*.norce.tech",), private_addresses=True, loopback=True)
     assert "NetworkPolicy.domains" in str(host_problem(policy, host))
 
 
-def test_no_domain_is_no_host() -> None:
+def test_empty_list_of_domains_allows_no_host() -> None:
     """An empty list of allowed hosts would be read as no restriction."""
     assert "NetworkPolicy.domains" in str(host_problem(NetworkPolicy(domains=()), "shop.example"))
 
@@ -321,14 +321,14 @@ def test_no_domain_is_no_host() -> None:
     ],
 )
 def test_a_wrong_pattern_is_reported_when_the_policy_is_made(domains: Any) -> None:
-    """A pattern that covers nothing, or everything, would be found by a tenant."""
+    """A pattern that covers nothing, or everything, would be noticed only by a tenant."""
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         NetworkPolicy(domains=domains)
     assert [problem.path for problem in caught.value.problems] == ["domains"]
 
 
 def test_each_wrong_value_is_reported() -> None:
-    """A string such as "false", from the environment, would allow what it forbids."""
+    """A string such as "false", from the environment, would allow what it should forbid."""
     wrong: Any = "false"
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         NetworkPolicy(
@@ -347,14 +347,14 @@ def test_each_wrong_value_is_reported() -> None:
     ]
 
 
-def test_a_list_of_domains_is_taken() -> None:
-    """Domains from a configuration file are a list."""
+def test_a_list_of_domains_is_accepted() -> None:
+    """The domains of a configuration file, which are a list, would be refused."""
     listed: Any = ["*.Norce.tech"]
     assert NetworkPolicy(domains=listed).domains == ("*.norce.tech",)
 
 
 def test_addresses_are_restricted_unless_both_kinds_are_allowed() -> None:
-    """A policy that restricts addresses would not be looked at when a connection is made."""
+    """A policy that restricts addresses would not be checked when connecting to a host."""
     assert not restricts_addresses(PERMISSIVE)
     assert not restricts_addresses(NetworkPolicy(private_addresses=True, loopback=True))
     assert restricts_addresses(STRICT)
@@ -362,7 +362,7 @@ def test_addresses_are_restricted_unless_both_kinds_are_allowed() -> None:
     assert restricts_addresses(NetworkPolicy(loopback=True))
 
 
-def test_policies_are_values() -> None:
-    """Connections with equal policies would share no kept connection."""
+def test_policies_compare_by_value() -> None:
+    """Connections with equal policies would not share a kept network connection."""
     assert NetworkPolicy(domains=("A.example",)) == NetworkPolicy(domains=("a.example",))
     assert hash(NetworkPolicy()) == hash(NetworkPolicy())

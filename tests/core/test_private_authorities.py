@@ -1,4 +1,4 @@
-"""Certificate authorities of one's own: where they are named, and what is said if that is wrong."""
+"""Private certificate authorities: the variables and options that name them, and the errors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VARIABLES = ("KEYTURN_CA_FILE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 @pytest.fixture(autouse=True)
 def _no_authorities(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove what the environment says of authorities and proxies."""
+    """Remove the environment's variables for authorities and proxies."""
     for name in (*VARIABLES, "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
 
@@ -59,7 +59,7 @@ class Issued(NamedTuple):
 
 
 def issue(name: str, issuer: Issued | None = None) -> Issued:
-    """Return a certificate without what RFC 5280 demands of an authority beside its being one."""
+    """Return a CA certificate without the further extensions that RFC 5280 requires."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = dt.datetime.now(dt.UTC)
@@ -94,7 +94,7 @@ def server_context(root: Issued, tmp_path_factory: pytest.TempPathFactory) -> ss
 
 @pytest.fixture
 def secure(serve: Serve, token_response: bytes) -> Callable[[ssl.SSLContext], RawServer]:
-    """Give a function that starts a server with TLS; it notes each connection."""
+    """Give a function that starts a TLS server, which records each connection."""
 
     def start(context: ssl.SSLContext) -> RawServer:
         def handle(server: RawServer, connection: socket.socket) -> None:
@@ -132,7 +132,7 @@ def over_tls(server: RawServer) -> str:
 def name_authority(
     root: Issued, variable: str, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """Let a variable name an authority; return the path."""
+    """Set a variable to the path of an authority, and return the path."""
     path = directory
     if variable == "SSL_CERT_DIR":
         (directory / "1234abcd.0").write_bytes(root.pem())
@@ -147,7 +147,7 @@ def name_authority(
 
 
 @pytest.mark.parametrize("variable", ["KEYTURN_CA_FILE", "SSL_CERT_FILE", "tls"])
-def test_lax_authority_is_trusted_where_it_is_named(
+def test_authority_that_violates_rfc_5280_is_trusted_if_it_is_named(
     root: Issued,
     secure: Callable[..., RawServer],
     server_context: ssl.SSLContext,
@@ -164,12 +164,12 @@ def test_lax_authority_is_trusted_where_it_is_named(
     assert transport.send(token_request(over_tls(server)), 10).status == 200
 
 
-def test_intermediate_authority_may_be_all_that_is_trusted(
+def test_intermediate_authority_may_be_the_only_trusted_one(
     secure: Callable[..., RawServer],
     token_request: Callable[..., keyturn.plugins.TokenRequest],
     tmp_path: Path,
 ) -> None:
-    """A company's sub-authority would be trusted on Python 3.13 only."""
+    """A company's intermediate authority would be trusted only on Python 3.13."""
     middle = issue("middle", issue("root"))
     (tmp_path / "server.pem").write_bytes(issue("server", middle).with_key())
     (tmp_path / "middle.pem").write_bytes(middle.pem())
@@ -183,7 +183,7 @@ def test_intermediate_authority_may_be_all_that_is_trusted(
 def test_strict_context_says_what_to_change(
     root: Issued, secure: Callable[..., RawServer], server_context: ssl.SSLContext
 ) -> None:
-    """The user of Python 3.13 would see that verification failed, and not what to do."""
+    """On Python 3.13, the error would say that verification failed, but not what to change."""
     strict = ssl.create_default_context(cadata=root.pem().decode())
     strict.verify_flags |= ssl.VERIFY_X509_STRICT
     server = secure(server_context)
@@ -195,7 +195,7 @@ def test_strict_context_says_what_to_change(
     assert len(server.received) == 1
 
 
-# --- what cannot pass by itself is not tried again ---
+# --- permanent failures are not retried ---
 
 
 @pytest.mark.parametrize(
@@ -207,10 +207,10 @@ def test_strict_context_says_what_to_change(
         ("future", "its certificate is outside its validity period (", "machine's clock"),
     ],
 )
-def test_bad_certificate_is_not_tried_again(
+def test_bad_certificate_is_not_retried(
     secure: Callable[..., RawServer], flaw: str, message: str, hint: str
 ) -> None:
-    """The server would be asked three times, for what no other attempt can change."""
+    """keyturn would send three requests, although a retry cannot help."""
     authority, client = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     day, now = dt.timedelta(1), dt.datetime.now(dt.UTC)
     start = {"expired": now - 9 * day, "future": now + 9 * day}.get(flaw, now - day)
@@ -231,10 +231,10 @@ def test_bad_certificate_is_not_tried_again(
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_missing_client_certificate_is_not_tried_again(
+def test_missing_client_certificate_is_not_retried(
     root: Issued, secure: Callable[..., RawServer], tmp_path: Path, version: ssl.TLSVersion
 ) -> None:
-    """A server that demands a client certificate would look like one that is down."""
+    """A server that requires a client certificate would be reported as unavailable."""
     for name, content in {"ca": root.pem(), "server": issue("server", root).with_key()}.items():
         (tmp_path / name).write_bytes(content)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -262,10 +262,10 @@ def test_missing_client_certificate_is_not_tried_again(
     ],
     ids=["no TLS", "another version", "a server in trouble", "the end"],
 )
-def test_failed_handshake_is_tried_again_if_that_may_help(
+def test_failed_handshake_is_retried_if_a_retry_may_help(
     serve: Serve, sent: bytes, message: str, attempts: int
 ) -> None:
-    """A server in trouble would be given up at once, or a wrong address be tried three times."""
+    """A temporary failure would not be retried, or a wrong address would be tried three times."""
 
     def handle(server: RawServer, connection: socket.socket) -> None:
         server.received.append(connection.recv(65_536))
@@ -279,7 +279,7 @@ def test_failed_handshake_is_tried_again_if_that_may_help(
     assert len(server.received) == attempts
 
 
-# --- where they are named ---
+# --- variables and options that name authorities ---
 
 
 def test_source_of_the_authorities_is_named(
@@ -289,7 +289,7 @@ def test_source_of_the_authorities_is_named(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The user would change a variable that does not count."""
+    """The user would change a variable that has no effect."""
     url = over_tls(secure(server_context))
     hints: list[str] = []
     for source in ("", "SSL_CERT_FILE", "KEYTURN_CA_FILE"):
@@ -327,7 +327,7 @@ def test_unusable_file_is_reported_by_its_variable(
     flaw: str,
     variable: str,
 ) -> None:
-    """A wrong file would be taken for a provider's defect, or every certificate be rejected."""
+    """A wrong file would be reported as a provider's defect, or every certificate rejected."""
     file, content = tmp_path / "ca.pem", FLAWS[flaw]
     if content is not None:
         file.write_bytes(content)
@@ -348,7 +348,7 @@ def test_path_of_the_wrong_kind_is_reported(
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
 ) -> None:
-    """A directory without certificates would make every server untrusted, without a word."""
+    """With a directory without certificates, every server would be untrusted without a reason."""
     monkeypatch.setenv(variable, str(tmp_path))
     error = failed_request(transport, "https://127.0.0.1:9/token")
 
@@ -361,7 +361,7 @@ def test_path_of_the_wrong_kind_is_reported(
 
 @pytest.mark.parametrize("flaw", FLAWS)
 def test_unusable_file_of_the_option_is_a_mistake(tmp_path: Path, flaw: str) -> None:
-    """A file that holds no authority would be found by the first token request."""
+    """A file without an authority would be noticed only at the first token request."""
     file, content = tmp_path / "ca.pem", FLAWS[flaw]
     if content is not None:
         file.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Where keyturn runs: forks that Python's hooks do not see, no threads, and processes that stop."""
+"""Process models: forks without Python's hooks, no threads, and stopped processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     RunPython = Callable[..., str]
 
-# What each of these processes begins with.
+# The first lines of each process.
 BEGIN = f"""{BARE_FORK}
 import asyncio, os, resource, sys, threading, time
 import keyturn
@@ -70,7 +70,7 @@ class Endpoint:
     Args:
         serve: Starts a server.
         http_response: Makes a response.
-        held: How many requests wait.
+        held: How many requests wait until they are released.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Endpoint:
 
     @property
     def requests(self) -> int:
-        """How many token requests came."""
+        """The number of token requests received."""
         return self._number
 
     def _handle(self, server: RawServer, connection: socket.socket) -> None:
@@ -171,32 +171,32 @@ def line(process: subprocess.Popen[str]) -> str:
 
 
 def go_on(process: subprocess.Popen[str]) -> None:
-    """Let a process that waits for its input go on."""
+    """Continue a process that waits for input."""
     assert process.stdin is not None
     process.stdin.write("\n")
     process.stdin.flush()
 
 
 @pytest.mark.parametrize("kind", ["bare", "hooks"])
-def test_child_forked_amid_token_requests_gets_its_own_tokens(
+def test_child_forked_during_token_requests_gets_its_own_tokens(
     endpoint: Callable[..., Endpoint],
     spawn: Callable[..., subprocess.Popen[str]],
     tmp_path: Path,
     kind: str,
 ) -> None:
-    """No worker of a uWSGI master that had a token request in flight would ever get a token."""
+    """A uWSGI worker that is forked during a token request of its master would get no token."""
     server = endpoint(held=2)
     process = spawn([sys.executable, "-c", FORKS, server.url, tmp_path / "store", kind])
     assert line(process) == "asked"
     for _ in range(2):
         assert server.reached.acquire(timeout=20)
-    # The disk store's lock is the parent's, as it should be, until its token is there.
+    # The parent holds the disk store's lock until it has its token, as it should.
     threading.Timer(0.2, server.released.set).start()
     go_on(process)
     assert (line(process), process.poll()) == ("0", None), process.communicate()
     go_on(process)
     assert len(line(process).split()) == 2
-    # Of the parent, two; of the child, one for the memory store, and its own.
+    # Two requests of the parent; two of the child: for the memory store, and its own.
     assert server.requests == 4
 
 
@@ -225,8 +225,10 @@ print(sqlite3.connect(f"{where}/cache.db").execute("PRAGMA integrity_check").fet
 """
 
 
-def test_child_leaves_its_parents_database_alone(run_new_python: RunPython, tmp_path: Path) -> None:
-    """A child would roll back what its parent is writing, and damage the store."""
+def test_child_does_not_use_its_parents_database_connection(
+    run_new_python: RunPython, tmp_path: Path
+) -> None:
+    """A child would roll back its parent's transaction, and damage the store."""
     printed = run_new_python(BEGIN + DATABASE, "http://127.0.0.1:9", tmp_path / "store")
     assert printed.split("\n") == ["0", "{'new'}", "ok"]
 
@@ -253,7 +255,7 @@ print(first != second)
 def test_children_do_not_renew_at_the_same_moment(
     endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
 ) -> None:
-    """All workers of one master, which share Python's random numbers, would renew together."""
+    """Workers of one master, which inherit its random numbers, would all renew at once."""
     printed = run_new_python(CHANCE.replace("%r", "%a"), endpoint().url, tmp_path)
     assert printed.split("\n") == ["[0, 0]", "True"]
 
@@ -286,10 +288,10 @@ print(*statuses, child.exitcode, os.waitpid(spawned, 0)[1])
 )
 
 
-def test_fork_in_a_thread_amid_a_request(
+def test_fork_in_a_thread_during_a_request(
     endpoint: Callable[..., Endpoint], spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    """A program that forks, or starts another, while a token is on its way would hang."""
+    """A program that forks or starts a process during a token request would hang."""
     server = endpoint(held=1)
     asks = BEGIN + 'print(connect(f"disk://{where}").token().access_token)'
     process = spawn([sys.executable, "-c", FORK_IN_A_THREAD, server.url, tmp_path / "store", asks])
@@ -299,7 +301,7 @@ def test_fork_in_a_thread_amid_a_request(
     assert line(process) == "forked", process.communicate()
     server.released.set()
     go_on(process)
-    # What the spawned program prints comes first.
+    # The output of the spawned program comes first.
     assert sorted([line(process), line(process)]) == ["0 0 0", "token-1"]
     assert server.requests == 2
 
@@ -335,7 +337,7 @@ if __name__ == "__main__":
 def test_multiprocessing_spawn_and_forkserver(
     endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
 ) -> None:
-    """A child that is started afresh would get no token, or an error that explains nothing."""
+    """A child of `multiprocessing` would get no token, or an unclear error."""
     script = tmp_path / "starts.py"
     script.write_text(STARTS)
     code = "import runpy, sys; runpy.run_path(sys.argv.pop(1), run_name='__main__')"
@@ -379,10 +381,10 @@ asyncio.run(flow())
 )
 
 
-def test_no_thread_to_be_had(
+def test_token_without_a_second_thread(
     endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
 ) -> None:
-    """Where a container or a user may have one thread, no caller would get a token."""
+    """Where the system allows only one thread, no caller would get a token."""
     printed = run_new_python(NO_THREADS, endpoint().url, tmp_path).split("\n")
     assert printed[:3] == ["no thread", "token-2", "token-3"]
     assert printed[3:5] == ["token-2", "token-4"]
@@ -405,12 +407,12 @@ EARLY = "import atexit\natexit.register(lambda: ask(1))\n"
 
 
 @pytest.mark.parametrize("state", ["used", "unused"])
-def test_token_at_the_end_of_the_interpreter(
+def test_token_at_interpreter_shutdown(
     endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path, state: str
 ) -> None:
-    """Python 3.12 starts no thread then: an application that says goodbye would get no token."""
+    """An exit handler would get no token, because Python 3.12 starts no thread at shutdown."""
     server = endpoint()
-    # The first is called after keyturn's own function, as it was registered before.
+    # The first is called after keyturn's own exit handler, because it was registered before.
     assert len(run_new_python(EARLY + AT_EXIT, server.url, tmp_path, state).split()) == 4
     assert server.requests == 4 + (state == "used")
 
@@ -433,7 +435,7 @@ farewell = Farewell()
 def test_token_while_the_interpreter_clears_its_modules(
     endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
 ) -> None:
-    """No other thread runs any more: an object that says goodbye would wait forever."""
+    """A destructor that needs a token would wait forever, because no other thread runs."""
     assert run_new_python(FINALIZING, endpoint().url, tmp_path) == "token-2"
 
 
@@ -472,20 +474,20 @@ os._exit(0)
 def test_isolated_subinterpreter(
     endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
 ) -> None:
-    """Such an interpreter refuses threads, or some modules: an error would blame the provider."""
+    """A subinterpreter without threads or modules would cause an error about the provider."""
     printed = run_new_python(SUBINTERPRETER, endpoint().url, tmp_path / "store")
     assert printed.split() == ["token-1", "token-2"]
 
 
-def test_what_cannot_be_imported_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broken installation would be reported as a defect of keyturn."""
+def test_failed_import_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broken dependency would be reported as a defect of keyturn."""
     monkeypatch.setitem(sys.modules, "keyturn._http.exchange", None)
     with pytest.raises(errors.ConfigurationError, match=r"can't be imported here: Module.*httpx"):
         Transport().send(TokenRequest("x", "https://x.example/token", ()), 1.0)
 
 
 def test_trio_that_cannot_be_imported_is_not_needed(run_new_python: RunPython) -> None:
-    """A library that httpcore imports, and that fails under eventlet, would cost every token."""
+    """Under eventlet, where trio cannot be imported, every token request would fail."""
     code = """
 import sys
 class Finder:
@@ -504,16 +506,16 @@ except errors.EndpointUnavailable as error:
     assert "False the token endpoint http://127.0.0.1:9/token failed" in run_new_python(code)
 
 
-def test_uwsgi_forks_amid_no_import(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that is forked while another thread imports would import the same forever."""
+def test_uwsgi_does_not_fork_during_an_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is forked while another thread imports a module would hang at its import."""
     monkeypatch.setitem(sys.modules, "uwsgi", sys)
     monkeypatch.setitem(sys.modules, "keyturn._http.exchange", None)
     with pytest.raises(errors.ConfigurationError, match="can't be imported here"):
         Transport()
 
 
-def test_uwsgi_forks_when_what_sends_requests_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is imported at the first miss elsewhere: a worker forked amid that would wait for ever."""
+def test_uwsgi_forks_after_the_import_of_the_http_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is forked during the import at the first token request would hang."""
     loaded: list[str] = []
     monkeypatch.setattr("keyturn._tokens.acquisition._load", lambda: loaded.append("all"))
     form = {"url": "https://shop.example", "client_id": "c", "client_secret": "s3cret"}
@@ -555,7 +557,7 @@ print("destroyed")
 def test_subinterpreter_with_threads_can_end(
     endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
 ) -> None:
-    """An interpreter that ends while a worker idles would abort the whole process."""
+    """A subinterpreter that ends with an idle worker would abort the whole process."""
     assert run_new_python(ENDED, endpoint().url, tmp_path).split() == ["token-1", "destroyed"]
 
 
@@ -574,13 +576,13 @@ for line in sys.stdin:
 def test_process_that_was_stopped_past_the_expiry(
     endpoint: Callable[..., Endpoint], spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    """A process that a debugger, a batch system or a container stopped would use an old token."""
+    """A process that was stopped for a while would use an expired token."""
     server = endpoint()
     server.lifetime = 2
     process = spawn([sys.executable, "-c", STOPPED, server.url, tmp_path / "store"])
     first = line(process)
     process.send_signal(signal.SIGSTOP)
-    time.sleep(2.1)  # the token's lifetime, by the kernel's own clock
+    time.sleep(2.1)  # longer than the token's lifetime, on the kernel's clock
     server.lifetime = 3600
     process.send_signal(signal.SIGCONT)
     go_on(process)

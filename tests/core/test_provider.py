@@ -1,4 +1,4 @@
-"""What the core takes from a provider: addresses, authentication, revocation; its defects."""
+"""What the core reads from a provider: URLs, authentication, revocation; and its defects."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_api_url_and_origin(world: World) -> None:
 
 
 def test_unknown_api_url_must_be_set(world: World) -> None:
-    """The user would get an empty address, and a puzzling error later."""
+    """The user would get an empty URL, and an unclear error later."""
     connection = world.connect(world.changed(api_url=""), name="shop")
 
     with pytest.raises(
@@ -49,7 +49,7 @@ def test_unknown_api_url_must_be_set(world: World) -> None:
 
 
 def test_unsafe_api_url_of_a_provider_is_refused(world: World) -> None:
-    """A provider that takes the address from a token would send the token anywhere."""
+    """A provider that reads the API's URL from a token could send the token to any host."""
     provider = world.changed(api_url_for=lambda *_: "http://evil.example")
 
     with pytest.raises(errors.ConfigurationError, match="API's address must begin with https"):
@@ -60,13 +60,13 @@ def test_unsafe_api_url_of_a_provider_is_refused(world: World) -> None:
     "address", ["http://acme.example/token", "https://{client_id}.acme.example/token"]
 )
 def test_unsafe_token_url_of_a_provider_is_refused(world: World, address: str) -> None:
-    """A provider's mistake would send the secret in the clear, or to another host."""
+    """A provider's mistake would send the secret unencrypted, or to another host."""
     with pytest.raises(errors.ConfigurationError, match="address"):
         world.connect(world.changed(token_url=address), client_id="evil.example/")
 
 
 def test_unsafe_token_request_of_a_provider_is_refused(world: World) -> None:
-    """A provider that builds its request itself would get round the check of addresses."""
+    """A provider that builds its own request would bypass the check of URLs."""
     request = keyturn.plugins.TokenRequest("acme", "http://evil.example/token")
     provider = world.changed(token_request=lambda *_: request)
 
@@ -74,15 +74,15 @@ def test_unsafe_token_request_of_a_provider_is_refused(world: World) -> None:
         world.connect(provider)
 
 
-def test_nothing_to_revoke_sends_nothing(world: World) -> None:
-    """Revoking would first acquire a token."""
+def test_revoking_without_a_token_sends_nothing(world: World) -> None:
+    """`revoke` would first request a token."""
     world.connect(world.changed(revocation_url="https://acme.example/revoke")).revoke()
 
     assert world.endpoint.requests == []
 
 
 def test_revocation_follows_rfc_7009(world: World) -> None:
-    """The token would live on though it was revoked."""
+    """The token would stay valid after its revocation."""
     connection = world.connect(world.changed(revocation_url="https://acme.example/revoke"))
     connection.token()
     world.endpoint.responses.append(keyturn.plugins.Response(200))
@@ -94,8 +94,8 @@ def test_revocation_follows_rfc_7009(world: World) -> None:
     assert connection.token().access_token == "token-3"
 
 
-def test_basic_authentication_takes_id_and_secret_out_of_the_body(world: World) -> None:
-    """RFC 6749 section 2.3 allows one way in each request: servers refuse two."""
+def test_basic_authentication_sends_no_id_and_secret_in_the_body(world: World) -> None:
+    """A server would refuse the request: RFC 6749 section 2.3 allows one method."""
     provider = world.changed(client_authentication="client_secret_basic", body_format="form")
     request = world.connect(provider, client_id="a b", client_secret="c:d%é").token_request()
 
@@ -124,7 +124,7 @@ METHODS = [
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_defect_of_a_provider_is_reported_as_ours_and_shows_no_value(
+def test_defect_of_a_provider_is_a_keyturn_error_that_shows_no_value(
     world: World, caplog: pytest.LogCaptureFixture, method: str
 ) -> None:
     """A plugin's exception would pass through `except KeyturnError`, secrets in its message."""
@@ -147,8 +147,8 @@ def test_defect_of_a_provider_is_reported_as_ours_and_shows_no_value(
 
 
 @pytest.mark.parametrize("rubbish", [None, 7, "t0ken", {"access_token": "x"}])
-def test_provider_that_reads_rubbish_is_reported_as_ours(world: World, rubbish: object) -> None:
-    """What isn't a token would be handed to the caller."""
+def test_invalid_token_of_a_provider_is_a_keyturn_error(world: World, rubbish: object) -> None:
+    """A value that is not a token would be returned to the caller."""
     provider = world.changed(read_token=lambda *_: rubbish)
 
     returned = f"provider acme returned a wrong {type(rubbish).__name__} from read_token"
@@ -171,8 +171,10 @@ RUBBISH: dict[str, list[object]] = {
 @pytest.mark.parametrize(
     ("method", "rubbish"), [(name, each) for name, some in RUBBISH.items() for each in some]
 )
-def test_wrong_result_of_a_provider_is_ours(world: World, method: str, rubbish: object) -> None:
-    """A plugin's slip would come out as an error of Python's, or do harm later on."""
+def test_wrong_result_of_a_provider_is_a_keyturn_error(
+    world: World, method: str, rubbish: object
+) -> None:
+    """A plugin's mistake would be a raw Python error, or cause another failure later."""
     provider = world.changed(**{method: lambda *_: rubbish})
 
     def use() -> None:
@@ -186,8 +188,8 @@ def test_wrong_result_of_a_provider_is_ours(world: World, method: str, rubbish: 
         use()
 
 
-def test_error_that_a_provider_raises_leaves_its_frames_behind() -> None:
-    """A traceback with locals would show the values that the provider held."""
+def test_error_of_a_provider_has_no_frames_of_the_provider() -> None:
+    """A traceback with local variables would show the provider's values."""
 
     def in_the_provider() -> NoReturn:
         raise errors.InvalidTokenResponse("no token.")

@@ -1,4 +1,4 @@
-"""What a provider's data make of a token request, and the mistakes in them."""
+"""A provider's data: the token request that they describe, and the mistakes in them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def reported(provider: keyturn.plugins.Provider[Any]) -> list[str]:
 
 @for_each("name", DATA)
 def test_datum_of_another_type_is_reported(world: World, name: str) -> None:
-    """A provider would fail at the first request, somewhere deep inside."""
+    """A provider would fail at the first request, with an unclear error."""
     provider = world.changed(**{name: object()})
     (problem,) = reported(provider)
     datum, _, wanted = problem.partition(": must be ")
@@ -64,16 +64,16 @@ def test_datum_of_another_type_is_reported(world: World, name: str) -> None:
 
 @pytest.mark.parametrize("number", [True, False])
 @pytest.mark.parametrize("name", ["assertion_lifetime", "missing_lifetime", "token_status"])
-def test_truth_value_is_no_number(world: World, name: str, number: object) -> None:
-    """True would be taken for one second."""
+def test_boolean_is_not_accepted_as_a_number(world: World, name: str, number: object) -> None:
+    """True would be read as one second."""
     (problem,) = reported(world.changed(**{name: number}))
 
     assert problem.startswith(f"{name}: must be a")
 
 
 @pytest.mark.parametrize("table", [{"a": 1}, {1: "a"}, {"a": None}])
-def test_table_holds_strings(world: World, table: object) -> None:
-    """The server would get a value such as None as a string."""
+def test_table_accepts_only_strings(world: World, table: object) -> None:
+    """The server would receive a value such as None as a string."""
     (problem,) = reported(world.changed(token_headers=table))
 
     assert problem.startswith("token_headers: must be a table of strings")
@@ -91,8 +91,8 @@ NO_JSON: list[dict[Any, object]] = [
 
 @pytest.mark.parametrize("name", ["parameters", "assertion_claims"])
 @pytest.mark.parametrize("table", NO_JSON)
-def test_table_holds_what_json_has(world: World, name: str, table: object) -> None:
-    """The request could not be encoded, or the server would get what is no JSON."""
+def test_json_table_accepts_only_json_values(world: World, name: str, table: object) -> None:
+    """The request could not be encoded, or the server would receive invalid JSON."""
     (problem,) = reported(world.changed(**{name: table, "body_format": "json"}))
 
     assert problem.startswith(f"{name}: must be a table of strings, numbers, booleans, lists")
@@ -157,7 +157,7 @@ MISTAKES: list[tuple[str, object, str]] = [
 
 @for_each(("name", "value", "words"), MISTAKES)
 def test_mistake_in_a_datum_is_reported(world: World, name: str, value: object, words: str) -> None:
-    """It would show at the first request, and then as something else."""
+    """The mistake would be noticed only at the first request, as another error."""
     (problem,) = reported(world.changed(**{name: value}))
     datum = "body_format" if name == "method" else name
 
@@ -167,7 +167,7 @@ def test_mistake_in_a_datum_is_reported(world: World, name: str, value: object, 
 
 @pytest.mark.parametrize("part", ["token", "lifetime"])
 def test_header_and_path_exclude_each_other(world: World, part: str) -> None:
-    """One of the two would be ignored, and its author not know which."""
+    """One of the two would be ignored silently."""
     header = {f"{part}_header": "X-Made-Up"}
 
     assert reported(world.changed(**header)) == []
@@ -177,8 +177,8 @@ def test_header_and_path_exclude_each_other(world: World, part: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["client_id_name", "client_secret_name"])
-def test_credentials_names_must_be_headers_where_they_are(world: World, name: str) -> None:
-    """An HTTP client refuses such a header, which would look like a failure of the network."""
+def test_names_of_credentials_in_headers_must_be_header_names(world: World, name: str) -> None:
+    """An HTTP client would refuse the header, and the error look like a network failure."""
     as_parameters = {name: "client id"}
     as_headers = as_parameters | {"client_authentication": "client_secret_headers"}
     empty = {name: "", "client_authentication": "client_secret_headers"}
@@ -191,7 +191,7 @@ def test_credentials_names_must_be_headers_where_they_are(world: World, name: st
 
 
 def test_all_mistakes_are_reported_at_once(world: World) -> None:
-    """An author would correct them one by one."""
+    """An author would have to correct the mistakes one by one."""
     provider = world.changed(
         token_url="",
         method="TRACE",
@@ -205,8 +205,8 @@ def test_all_mistakes_are_reported_at_once(world: World) -> None:
 
 
 @pytest.mark.parametrize("name", ["provider", *OPTION_NAMES])
-def test_setting_that_is_named_as_an_option_is_reported(world: World, name: str) -> None:
-    """`keyturn.connect` would take it for its option."""
+def test_setting_with_the_name_of_an_option_is_reported(world: World, name: str) -> None:
+    """`keyturn.connect` would read the setting as its option."""
     settings = type(
         "Settings",
         (keyturn.plugins.ConfidentialSettings,),
@@ -232,12 +232,12 @@ def test_every_option_is_reserved() -> None:
 
 @pytest.mark.parametrize("name", ["norce-commerce", "norce-storm", "orocommerce", "commercelayer"])
 def test_built_in_providers_have_no_mistakes(name: str) -> None:
-    """They are what authors copy."""
+    """Authors would copy a mistake from a built-in provider."""
     assert reported(keyturn.provider(name)) == []
 
 
 def test_every_choice_of_a_datum_is_reported(world: World) -> None:
-    """An author who mistypes one can't guess the others."""
+    """An author who mistypes a choice would have to guess the others."""
     for name, kind in datum_types().items():
         if typing.get_origin(kind) is typing.Literal:
             (problem,) = reported(world.changed(**{name: "rubbish"}))
@@ -259,7 +259,7 @@ MISSPELT = {
 
 @pytest.mark.parametrize(("name", "meant"), MISSPELT.items())
 def test_misspelt_name_is_reported(world: World, name: str, meant: str) -> None:
-    """A misspelt datum or method would have no effect, and nothing would say so."""
+    """A misspelt datum or method would silently have no effect."""
     expected = f"{name}: is not known. Did you mean {meant}? A name of your own begins with _."
     inherited = type("Further", (type(world.changed(**{name: "x"})),), {})()
     on_the_object = world.changed()
@@ -270,13 +270,13 @@ def test_misspelt_name_is_reported(world: World, name: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["_lifetime_fromat", "regions", "tenant_of", "storefront_url"])
-def test_own_name_is_allowed(world: World, name: str) -> None:
-    """An author could have no helper in a provider."""
+def test_additional_name_in_a_provider_is_allowed(world: World, name: str) -> None:
+    """A provider could not have a helper method or attribute."""
     assert reported(world.changed(**{name: "x"})) == []
 
 
 def test_mutable_value_is_reported_by_its_type(world: World) -> None:
-    """A list where a tuple is declared would pass here and fail for a type checker."""
+    """A list instead of a tuple would be accepted here and refused by a type checker."""
     assert reported(world.changed(api_domains=["acme.example"])) == ["api_domains: must be a tuple"]
     assert reported(world.changed(rate_limit={"per_minute": 3, "burst": 1})) == [
         "rate_limit: must be a RateLimit"
@@ -285,13 +285,13 @@ def test_mutable_value_is_reported_by_its_type(world: World) -> None:
 
 @pytest.mark.parametrize("settings", [None, 7, object, keyturn.plugins.Provider])
 def test_settings_are_a_settings_class(world: World, settings: object) -> None:
-    """The first connection would fail somewhere deep inside."""
+    """The first connection would fail with an unclear error."""
     assert reported(world.changed(settings=settings)) == [
         "settings: must be a class derived from keyturn.plugins.Settings"
     ]
 
 
-# --- What else is sent ---
+# --- The rest of the request ---
 
 
 REQUESTS: dict[str, tuple[dict[str, Any], str, str, str]] = {
@@ -322,7 +322,7 @@ REQUESTS: dict[str, tuple[dict[str, Any], str, str, str]] = {
 
 
 @pytest.mark.parametrize(("data", "method", "query", "body"), REQUESTS.values(), ids=REQUESTS)
-def test_token_request_is_what_the_data_say(
+def test_token_request_follows_the_data(
     platform: Platform,
     serve: Any,
     token_response: bytes,
@@ -331,7 +331,7 @@ def test_token_request_is_what_the_data_say(
     query: str,
     body: str,
 ) -> None:
-    """The platform would not understand what it gets."""
+    """The platform would not understand the request."""
     server = serve(token_response)
     scope = {"scope": {"kind": "scope", "title": "Scope", "default": ["x", "y"]}}
     usual = {"credentials": "none", "parameters": {"a": "1"}, "settings": scope}
@@ -346,10 +346,10 @@ def test_token_request_is_what_the_data_say(
     assert ("content-type: " in head.lower()) == (request.body_format != "query")
 
 
-def test_secret_in_a_query_stays_out_of_sight(
+def test_secret_in_a_query_is_masked(
     platform: Platform, serve: Any, http_response: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An address is logged and quoted by everyone: errors, logs, transcripts."""
+    """Errors, logs and transcripts would show a secret in a URL."""
     caplog.set_level(1)
     server = serve(http_response({"error": "invalid_request"}, 400))
     connection = platform({"body_format": "query"}, real=True, token_url=server.url)
@@ -388,7 +388,7 @@ def test_rate_limit_is_kept(world: World, platform: Platform) -> None:
 
 
 def test_margin_is_capped(world: World, platform: Platform) -> None:
-    """A server that issues no new token yet would get request after request."""
+    """A server that issues no new token yet would get one request after another."""
     connection = platform({"max_margin": 60})
     first = connection.token()
     world.clock.advance(3600 - 70)

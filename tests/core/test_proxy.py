@@ -1,4 +1,4 @@
-"""Proxies that the environment names: which hosts they are for, and what they get to see."""
+"""Proxies that the environment names: the hosts that they serve, and what they can read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SECRET = "s3cret-for-tests"
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove what the environment says of proxies."""
+    """Remove the environment's variables for proxies."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -54,18 +54,18 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"HTTP_PROXY": PROXY}, "None"),
     ],
 )
-def test_proxy_is_the_environments(
+def test_proxy_of_the_environment_is_used(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], proxy: str
 ) -> None:
-    """A network that demands a proxy would give no token, or the wrong proxy be used."""
+    """In a network that requires a proxy, requests would fail, or use the wrong proxy."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
     assert str(proxy_for("https://login.example/token")) == proxy
 
 
-def test_proxy_may_be_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A message would name a variable that is not set, as where macOS's settings count."""
+def test_proxy_of_the_system_settings_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On macOS, an error would name a variable that is not set."""
     monkeypatch.setattr("keyturn._http.proxies.getproxies", lambda: {"https": PROXY})
 
     proxy = proxy_for("https://login.example/token")
@@ -73,7 +73,7 @@ def test_proxy_may_be_the_systems(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_credentials_of_a_proxy_are_percent_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A password with an @ could not be given, or be shown."""
+    """A password with an @ could not be given, or would be shown."""
     monkeypatch.setenv("HTTPS_PROXY", "http://us%3Aer:p%40s%2Fs@proxy.example:8080")
     proxy = proxy_for("https://login.example/token")
 
@@ -148,7 +148,7 @@ def test_plain_http_never_goes_through_a_proxy(
     variable: str,
     token_response: bytes,
 ) -> None:
-    """What is meant for loopback, secret included, would go to another machine unencrypted."""
+    """A request to loopback, with its secret, would go to another machine unencrypted."""
     proxy, server = serve(token_response), serve(token_response)
     monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.port}")
 
@@ -176,7 +176,7 @@ def test_plain_http_never_goes_through_a_proxy(
 def test_unusable_proxy_is_reported_by_its_variable(
     transport: Transport, failed_request: FailedRequest, monkeypatch: pytest.MonkeyPatch, proxy: str
 ) -> None:
-    """A mistake in the environment would be taken for a provider's defect."""
+    """A mistake in the environment would be reported as a provider's defect."""
     monkeypatch.setenv("ALL_PROXY", proxy)
     error = failed_request(transport, "https://127.0.0.1:9/token")
 
@@ -186,7 +186,7 @@ def test_unusable_proxy_is_reported_by_its_variable(
     assert str(error).isprintable()
 
 
-# --- real ones ---
+# --- real proxies ---
 
 
 @pytest.fixture(scope="module")
@@ -308,7 +308,7 @@ def test_refusing_proxy_is_reported(
     message: str,
     attempts: int,
 ) -> None:
-    """The user would look for the fault at the token endpoint; or be locked out by the proxy."""
+    """The error would blame the token endpoint, or retries would lock out the proxy user."""
     proxy = serve(response)
     monkeypatch.setenv("HTTPS_PROXY", f"http://{credentials}127.0.0.1:{proxy.port}")
     error = failure_of("https://login.example")
@@ -321,8 +321,8 @@ def test_refusing_proxy_is_reported(
     assert proxy.received[0].startswith(b"CONNECT login.example:443 HTTP/1.1\r\n")
 
 
-def test_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user would look for the fault at the token endpoint."""
+def test_error_names_a_proxy_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error would blame the token endpoint instead of the proxy."""
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     error = failure_of("https://login.example")
 
@@ -330,15 +330,15 @@ def test_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     assert "Check https_proxy" in error.hint
 
 
-def test_token_endpoint_behind_the_proxy_is_named_for_its_own_failure(
+def test_error_names_a_token_endpoint_that_fails_behind_a_proxy(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, tunnel: Behaviour
 ) -> None:
-    """The user would look for the fault at the proxy."""
+    """The error would blame the proxy instead of the token endpoint."""
     proxy = serve(tunnel)
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
 
     def respond(_: object, connection: socket.socket) -> None:
-        connection.recv(1)  # else it may come with the proxy's own response
+        connection.recv(1)  # otherwise it may arrive together with the proxy's response
         connection.sendall(b"HTTP/1.1 400 X\r\n\r\n")
 
     server = serve(respond)
@@ -348,8 +348,10 @@ def test_token_endpoint_behind_the_proxy_is_named_for_its_own_failure(
     assert "this address does not use TLS" in error.hint
 
 
-def test_excluded_host_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user would not see why the proxy is not used."""
+def test_hint_explains_that_a_host_is_excluded_from_the_proxy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The error would not say why the proxy is not used."""
     monkeypatch.setenv("HTTPS_PROXY", PROXY)
     monkeypatch.setenv("no_proxy", "127.0.0.0/8")
     error = failure_of("https://127.0.0.1:9")
@@ -357,10 +359,10 @@ def test_excluded_host_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no_proxy excludes it from the proxy of HTTPS_PROXY." in error.hint
 
 
-def test_address_of_ipv6_is_named_in_brackets(
+def test_ipv6_address_is_sent_to_a_proxy_in_brackets(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy would take ::1:443 for a name."""
+    """A proxy would read ::1:443 as a name."""
     proxy = serve(b"HTTP/1.1 403 X\r\n\r\n")
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
     failure_of("https://[::1]")
@@ -371,7 +373,7 @@ def test_address_of_ipv6_is_named_in_brackets(
 def test_certificate_of_a_proxy_is_checked(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, server_context: ssl.SSLContext, secured: Secured
 ) -> None:
-    """The proxy's password would be sent to any program that takes its place."""
+    """The proxy's password would be sent to an impostor of the proxy."""
     proxy = serve(secured(server_context, lambda *_: None))
     monkeypatch.setenv("HTTPS_PROXY", f"https://user:pa55@127.0.0.1:{proxy.port}")
     error = failure_of("https://login.example")
@@ -411,7 +413,7 @@ def silent(server: RawServer, connection: socket.socket) -> None:
 
 
 def dripping(server: RawServer, connection: socket.socket) -> None:
-    """Send a byte now and then: the name of an address that has no end."""
+    """Send single bytes: a reply with an endless name."""
     connection.recv(1000)
     connection.sendall(b"\x05\x00\x00\x03\xff")
     while not server.ended.wait(0.02):
@@ -440,7 +442,7 @@ def test_deadline_holds_at_a_socks_proxy(
     assert "did not respond within 0.2 s" in str(error)
 
 
-def test_deadline_holds_at_a_socks_proxy_that_drips(
+def test_deadline_holds_at_a_socks_proxy_that_sends_single_bytes(
     transport: Transport,
     serve: Serve,
     failed_request: FailedRequest,
@@ -505,7 +507,7 @@ def test_refusing_socks_proxy_is_reported(
     message: str,
     attempts: int,
 ) -> None:
-    """The user would look for the fault at the token endpoint; or be locked out by the proxy."""
+    """The error would blame the token endpoint, or retries would lock out the proxy user."""
     begun: list[None] = []
 
     def handle(server: RawServer, connection: socket.socket) -> None:
@@ -544,7 +546,7 @@ def test_token_request_passes_a_socks_proxy(
     replies: tuple[bytes, ...],
     greeting: bytes,
 ) -> None:
-    """A network that demands a SOCKS proxy would give no token, or need another package."""
+    """In a network that requires a SOCKS proxy, requests would fail or need another package."""
 
     def respond(server: RawServer, connection: socket.socket) -> None:
         server.read_request(connection)
@@ -570,7 +572,7 @@ def test_token_request_passes_a_socks_proxy(
 def test_socks_proxy_resolves_the_name(
     serve: Serve, monkeypatch: pytest.MonkeyPatch, host: str, address: bytes
 ) -> None:
-    """A network whose names only the proxy can resolve would give no token."""
+    """Where only the proxy can resolve names, no token request would succeed."""
     proxy = serve(socks(NO_AUTHENTICATION, b"\x05\x02" + SUCCEEDED[2:]))
     monkeypatch.setenv("ALL_PROXY", f"socks5h://127.0.0.1:{proxy.port}")
     failure_of(f"https://{host}:8443")

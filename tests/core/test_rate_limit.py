@@ -1,4 +1,4 @@
-"""The token bucket: never more than burst + rate x time, under any clock."""
+"""The token bucket: never more requests than burst + rate x time, with any clock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from keyturn._rate_limit import (
 
 
 class BucketMachine(RuleBasedStateMachine):
-    """Callers that wait and callers that don't, while time passes and servers ask for a pause."""
+    """Callers with and without waiting, while time passes and servers ask for a pause."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class BucketMachine(RuleBasedStateMachine):
         self.paused_until = 0.0
 
     def current(self) -> TokenBucket:
-        """Return what is left now."""
+        """Return the bucket at the current time."""
         return refill(self.rate_limit, self.bucket, self.now)
 
     @rule(seconds=st.floats(0, 30))
@@ -47,7 +47,7 @@ class BucketMachine(RuleBasedStateMachine):
 
     @rule()
     def ask(self) -> None:
-        """Ask, and give up when there would be a wait."""
+        """Take a token if that needs no wait."""
         left, pause = take(self.rate_limit, self.current())
         if pause == 0:
             self.bucket = left
@@ -56,7 +56,7 @@ class BucketMachine(RuleBasedStateMachine):
 
     @rule()
     def ask_and_wait(self) -> None:
-        """Ask, and send after the wait."""
+        """Take a token, and send after the wait."""
         self.bucket, pause = take(self.rate_limit, self.current())
         assert pause >= 0
         self.sent.append(self.now + pause)
@@ -70,14 +70,14 @@ class BucketMachine(RuleBasedStateMachine):
 
     @rule()
     def go_through_the_store(self) -> None:
-        """Another process continues with what is in the store."""
+        """Continue with the bucket that another process would read from the store."""
         if self.bucket is not None:
             name = self.rate_limit, ""
             self.bucket = from_entry(to_entry({name: self.bucket}, self.now)[0]).get(name)
 
     @invariant()
     def is_polite(self) -> None:
-        """No window holds more than the burst and what came back in it."""
+        """No period has more requests than the burst and the tokens regained in it."""
         sent = sorted(self.sent)
         for first, start in enumerate(sent):
             for count, end in enumerate(sent[first:], 1):
@@ -85,13 +85,13 @@ class BucketMachine(RuleBasedStateMachine):
                 assert count <= allowed + 1e-3
 
 
-def test_no_sequence_of_events_sends_more_than_the_rate_limit() -> None:
+def test_any_sequence_of_events_keeps_the_rate_limit() -> None:
     """The host would respond 429, or block this client."""
     bounds = settings(max_examples=30, stateful_step_count=25)
     run_state_machine_as_test(BucketMachine, settings=bounds)
 
 
-def test_burst_then_rate() -> None:
+def test_burst_is_allowed_at_once_and_then_the_rate() -> None:
     """A pause would be too long or too short."""
     rate_limit = RateLimit(per_minute=3, burst=2)
     bucket: TokenBucket | None = None
@@ -105,19 +105,19 @@ def test_burst_then_rate() -> None:
     assert rate_limit.period == 20
 
 
-def test_clock_set_back_neither_blocks_nor_frees() -> None:
-    """A corrected clock would stop a client for hours, or let it forget its rate limit."""
+def test_clock_set_back_neither_blocks_nor_adds_tokens() -> None:
+    """A corrected clock would block a client for hours, or refill its bucket."""
     rate_limit = RateLimit(per_minute=6, burst=2)
     bucket = cool_down(rate_limit, TokenBucket(tokens=2.0, at=10_000.0), seconds=30)
     _, pause = take(rate_limit, refill(rate_limit, bucket, 10_000.0 - 7200))
 
     assert pause == 30
-    # A little is what two hosts' clocks differ by.
+    # A small step is the difference between the clocks of two hosts.
     assert refill(rate_limit, bucket, 9_990.0).at == 10_000.0
 
 
-def test_rate_limit_comes_back_after_the_clock_was_set_back() -> None:
-    """A client would send nothing until the clock shows again what it showed before."""
+def test_bucket_refills_after_the_clock_was_set_back() -> None:
+    """A client would send nothing until the clock reaches its former time."""
     rate_limit = RateLimit(per_minute=6, burst=2)
     empty = TokenBucket(tokens=0.0, at=10_000.0)
 
@@ -128,21 +128,21 @@ def test_rate_limit_comes_back_after_the_clock_was_set_back() -> None:
 
 @pytest.mark.parametrize(("ahead", "at"), [(60, 1_060), (60.5, 1_000)])
 def test_two_hosts_clocks_may_differ_by_a_minute(ahead: float, at: float) -> None:
-    """A host whose clock is late would undo what another one spent, or wait for its clock."""
+    """A host with a slow clock would ignore the requests of another host, or wait too long."""
     bucket = TokenBucket(tokens=1.0, at=1_000 + ahead)
 
     assert refill(RateLimit(per_minute=6, burst=2), bucket, 1_000) == TokenBucket(tokens=1.0, at=at)
 
 
 @pytest.mark.parametrize(("left", "pause"), [(0.5, 0.5), (0.998, 0.002), (0.9992, 0)])
-def test_wait_of_a_millisecond_is_none(left: float, pause: float) -> None:
-    """A caller that waited as long as it should would be refused."""
+def test_wait_below_a_millisecond_counts_as_none(left: float, pause: float) -> None:
+    """A caller that waited for the given time would be refused."""
     rate_limit = RateLimit(per_minute=60, burst=2)
 
     assert take(rate_limit, TokenBucket(left, 1_000))[1] == pytest.approx(pause)
 
 
-def test_clock_set_forward_frees_the_burst_and_no_more() -> None:
+def test_clock_set_forward_refills_no_more_than_the_burst() -> None:
     """A clock that jumps would allow any number of requests."""
     rate_limit = RateLimit(per_minute=6, burst=2)
 
@@ -150,7 +150,7 @@ def test_clock_set_forward_frees_the_burst_and_no_more() -> None:
 
 
 def test_shorter_pause_does_not_end_a_longer_one() -> None:
-    """The second of two responses would undo the first."""
+    """A second response with a shorter pause would end the longer pause of the first."""
     rate_limit = RateLimit(per_minute=60, burst=5)
     bucket = cool_down(rate_limit, cool_down(rate_limit, TokenBucket(5, 100.0), 50), 5)
 
@@ -167,15 +167,15 @@ def entry(bucket: TokenBucket) -> str:
 
 
 @given(st.floats(-1e5, 19.9), st.floats(0, 1e10))
-def test_bucket_survives_its_entry(tokens: float, at: float) -> None:
-    """Processes would disagree on what is left."""
+def test_bucket_is_unchanged_when_read_from_its_entry(tokens: float, at: float) -> None:
+    """Processes would disagree on the tokens that are left."""
     bucket = TokenBucket(tokens, at)
 
     assert from_entry(entry(bucket)) == {(LIMIT, ""): bucket}
 
 
-def test_entry_has_the_buckets_that_still_matter() -> None:
-    """A store would keep, and each request would read, what was used up days ago."""
+def test_entry_has_no_buckets_that_are_full_again() -> None:
+    """Each request would read and write buckets that were last used days ago."""
     full = RateLimit(60, 5), ""
     buckets = {
         full: TokenBucket(4.0, NOW - 1),
@@ -192,7 +192,7 @@ def test_entry_has_the_buckets_that_still_matter() -> None:
 
 
 def test_entry_does_not_grow_with_the_accounts() -> None:
-    """Each request of a host would read the counts of all accounts that it ever refused."""
+    """Each request would read the counts of all accounts that the host ever refused."""
     buckets = {(LIMIT, f"{number}"): TokenBucket(0.0, NOW) for number in range(1000)}
 
     assert [*from_entry(to_entry(buckets, NOW)[0])] == [*buckets][-256:]
@@ -228,10 +228,10 @@ def test_entry_does_not_grow_with_the_accounts() -> None:
     ],
     ids=range(24),
 )
-def test_entry_out_of_range_is_an_error(row: str) -> None:
-    """A damaged store would crash the caller, or let it send nothing for years."""
+def test_entry_out_of_range_is_refused(row: str) -> None:
+    """A damaged store would crash the caller, or block it for years."""
     for damaged in (row, f'{{"v": 2, "buckets": {row}}}', f'{{"v": 2, "buckets": [{row}]}}'):
-        if damaged != '{"v": 2, "buckets": []}':  # it is right
+        if damaged != '{"v": 2, "buckets": []}':  # this one is valid
             with pytest.raises(ValueError, match=r"."):
                 from_entry(damaged)
 

@@ -1,4 +1,4 @@
-"""Which rate limit is kept, and who may use how much of it."""
+"""Which rate limit applies, and how much of it one account may use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ACCOUNT = {"url": "https://shop.example", "client_id": "x", "client_secret": "x"
 
 
 def tokens(world: World, count: int, provider: Any = "", **given: Any) -> int:
-    """Return how many of some connections, each to another account, get a token."""
+    """Return how many of `count` connections, each with its own account, get a token."""
     got = 0
     for number in range(count):
         try:
@@ -53,7 +53,7 @@ def test_option_replaces_the_declared_limit(
     text: str,
     limit: keyturn.plugins.RateLimit | None,
 ) -> None:
-    """A user could not keep a limit that the provider does not declare, nor drop one."""
+    """A user could not set a limit that the provider does not declare, or remove one."""
     provider = world.changed(rate_limit=declared)
     connection = world.connect(provider, options={"rate_limit": text})
     sent = limit.burst if limit else 30
@@ -95,12 +95,12 @@ def test_option_replaces_the_declared_limit(
         {"per_minute": 3, "burst": 20},
         RATE_LIMIT(0, 1),
         RATE_LIMIT(3, 0),
-        RATE_LIMIT(3, 1.5),  # type: ignore[arg-type]  # that is what is wrong
+        RATE_LIMIT(3, 1.5),  # type: ignore[arg-type]  # the wrong type
         RATE_LIMIT(float("nan"), 1),
     ],
 )
-def test_wrong_limit_is_a_mistake_that_is_named(value: Any) -> None:
-    """A mistyped limit would not be kept, or fail at the first token request."""
+def test_invalid_limit_is_reported(value: Any) -> None:
+    """A mistyped limit would have no effect, or fail at the first token request."""
     with pytest.raises(errors.ConfigurationError) as caught:
         keyturn.connect("orocommerce", **ACCOUNT, rate_limit=value)
 
@@ -119,7 +119,7 @@ def test_equal_limits_of_a_host_are_one(world: World) -> None:
 
 
 def test_equal_limit_of_the_provider_and_of_the_option_is_one(world: World) -> None:
-    """A connection that spells out what is declared anyway would double the limit."""
+    """A connection that repeats the provider's limit would double it."""
     provider = world.changed(rate_limit=RATE_LIMIT(per_minute=6, burst=4))
     script = {"rate_limit": "6/min burst 4"}
 
@@ -129,7 +129,7 @@ def test_equal_limit_of_the_provider_and_of_the_option_is_one(world: World) -> N
 
 @pytest.mark.parametrize("limit", ["0.001/h", "1/h burst 999999999", "999999999/s burst 999999999"])
 def test_extreme_limit_is_kept(world: World, limit: str) -> None:
-    """A store would get an expiry that it can't hold, or a pause be out of range."""
+    """A store would get an expiry out of range, or a pause would be out of range."""
     connection = world.connect(options={"rate_limit": limit})
     connection.token()
     connection.forget()
@@ -141,8 +141,8 @@ def test_extreme_limit_is_kept(world: World, limit: str) -> None:
     assert caught.value.retry_after <= 3600
 
 
-def test_connection_without_limit_is_not_held_up_by_others(world: World) -> None:
-    """The option `none` would do nothing beside a connection that keeps the declared limit."""
+def test_connection_without_limit_is_not_delayed_by_others(world: World) -> None:
+    """`none` would have no effect if another connection keeps the declared limit."""
     provider = world.changed(rate_limit=RATE_LIMIT(per_minute=6, burst=4))
     assert tokens(world, 10, provider) == 4
     free = {"rate_limit": "none"}
@@ -154,10 +154,10 @@ def test_connection_without_limit_is_not_held_up_by_others(world: World) -> None
 
 @pytest.mark.parametrize("others", ["none", "60/min burst 20", None])
 @pytest.mark.parametrize("own", ["none", "3/min burst 20", None])
-def test_pause_that_the_server_asks_for_counts_whatever_the_limit(
+def test_pause_that_the_server_asks_for_applies_to_every_limit(
     world: World, own: str | None, others: str | None
 ) -> None:
-    """A host that refuses requests would get those of every connection with another limit."""
+    """A host that asked for a pause would get requests of connections with another limit."""
     world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after="90"))
     with pytest.raises(errors.RateLimited):
         world.connect(options={"rate_limit": own}).token()
@@ -170,8 +170,8 @@ def test_pause_that_the_server_asks_for_counts_whatever_the_limit(
     assert world.connect(client_id="other", options={"rate_limit": others}).token()
 
 
-def test_no_limit_is_invented(world: World) -> None:
-    """Of 5,000 tenants on one host, a guess of 600 a minute refused 4,838."""
+def test_provider_without_a_limit_has_none(world: World) -> None:
+    """A guessed limit would refuse most of 5,000 tenants on one host (4,838 at 600 a minute)."""
     assert tokens(world, 1000) == 1000
 
 
@@ -189,7 +189,7 @@ def test_damaged_entry_is_reported_and_ignored(
 
 
 def test_slow_limit_is_kept_for_longer_than_an_hour(world: World) -> None:
-    """A limit of one an hour would be forgotten before a request comes back."""
+    """A limit of one request an hour would expire in the store before the bucket refills."""
     connection = world.connect(options={"rate_limit": "1/h burst 5"})
     for _ in range(5):
         connection.token()
@@ -204,8 +204,8 @@ def test_slow_limit_is_kept_for_longer_than_an_hour(world: World) -> None:
 
 
 @pytest.mark.parametrize(("asked", "shown"), [("0", 1), ("1", 1), ("90", 90)])
-def test_hint_names_whole_seconds_and_never_none(world: World, asked: str, shown: int) -> None:
-    """A user would be advised to ask again in 0 s, and refused again."""
+def test_hint_names_whole_seconds_and_never_zero(world: World, asked: str, shown: int) -> None:
+    """A user would be advised to retry in 0 s, and be refused again."""
     world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after=asked))
     with pytest.raises(errors.RateLimited) as caught:
         world.connect().token()
@@ -227,7 +227,7 @@ def test_hint_is_rounded_up(world: World) -> None:
 
 
 def wrong_secrets(world: World, how: str, provider: Any, **given: Any) -> Iterator[None]:
-    """Ask with a wrong secret, again and again; yield after each time."""
+    """Ask repeatedly with a wrong secret, and yield after each time."""
     number = 0
     while True:
         number += 1
@@ -249,7 +249,7 @@ def wrong_secrets(world: World, how: str, provider: Any, **given: Any) -> Iterat
 def test_wrong_secret_takes_only_a_share_of_the_limit(
     world: World, how: str, given: dict[str, str]
 ) -> None:
-    """One tenant's wrong secret would keep its neighbours from their tokens."""
+    """One tenant's wrong secret would use up the rate limit of all other tenants."""
     provider = world.changed(rate_limit=RATE_LIMIT(per_minute=3, burst=20))
     asking = wrong_secrets(world, how, provider, **given)
     for _ in range(100):
@@ -261,7 +261,7 @@ def test_wrong_secret_takes_only_a_share_of_the_limit(
 
 @pytest.mark.parametrize("how", ["again", "forget", "another secret"])
 def test_share_of_a_wrong_secret_stays_small(world: World, how: str) -> None:
-    """A tenant that asks all day would use up what comes back in the meantime."""
+    """A tenant that asks all day would use up all requests that the bucket regains."""
     provider = world.changed(rate_limit=RATE_LIMIT(per_minute=3, burst=20))
     asking = wrong_secrets(world, how, provider)
     for _ in range(240):
@@ -273,7 +273,7 @@ def test_share_of_a_wrong_secret_stays_small(world: World, how: str) -> None:
 
 
 def test_right_secret_is_used_at_once_after_a_few_wrong_ones(world: World) -> None:
-    """A user who corrects a form would be refused for the mistakes before."""
+    """A user who corrects a form would be refused because of earlier mistakes."""
     provider = world.changed(rate_limit=RATE_LIMIT(per_minute=3, burst=1))
     asking = wrong_secrets(world, "another secret", provider, name="tenant-17")
     for _ in range(2):
@@ -283,10 +283,10 @@ def test_right_secret_is_used_at_once_after_a_few_wrong_ones(world: World) -> No
     assert world.connect(provider, name="tenant-17").token()
 
 
-def test_wrong_secret_at_a_host_without_limit_is_limited_by_nothing_but_the_cache(
+def test_wrong_secret_at_a_host_without_limit_is_limited_only_by_the_negative_cache(
     world: World,
 ) -> None:
-    """A limit would be invented for a tenant that corrects its settings often."""
+    """A tenant that corrects its settings often would be limited without a rate limit."""
     provider = world.changed()
     asking = wrong_secrets(world, "another secret", provider)
     for _ in range(50):
@@ -295,8 +295,8 @@ def test_wrong_secret_at_a_host_without_limit_is_limited_by_nothing_but_the_cach
     assert len(world.endpoint.requests) == 50
 
 
-def test_share_counts_for_connections_with_the_limit_alone(world: World) -> None:
-    """A connection without a limit would be refused for what another with one was refused."""
+def test_share_applies_only_to_connections_with_the_limit(world: World) -> None:
+    """A connection without a limit would be refused because of one with a limit."""
     provider = world.changed(rate_limit=RATE_LIMIT(per_minute=3, burst=20))
     asking = wrong_secrets(world, "another secret", provider, name="tenant-17")
     for _ in range(10):
@@ -308,7 +308,7 @@ def test_share_counts_for_connections_with_the_limit_alone(world: World) -> None
 
 
 def test_unusable_response_takes_only_a_share_of_the_limit(world: World) -> None:
-    """A tenant whose response holds no token would keep its neighbours from theirs."""
+    """A tenant whose responses have no token would use up the rate limit of the others."""
     provider = world.changed(rate_limit=RATE_LIMIT(per_minute=3, burst=20))
     for _ in range(50):
         world.endpoint.responses = [world.endpoint.response(200, {})]
@@ -319,8 +319,8 @@ def test_unusable_response_takes_only_a_share_of_the_limit(world: World) -> None
     assert tokens(world, 15, provider) == 15
 
 
-def test_failing_server_is_not_the_tenants_fault(world: World) -> None:
-    """After an outage, each tenant would be refused on this side for minutes."""
+def test_server_failure_takes_no_share_of_the_tenant(world: World) -> None:
+    """After an outage, keyturn would refuse each tenant's requests for minutes."""
     provider = world.changed(rate_limit=RATE_LIMIT(per_minute=3, burst=20))
     connection = world.connect(provider)
     for _ in range(5):
@@ -331,7 +331,7 @@ def test_failing_server_is_not_the_tenants_fault(world: World) -> None:
     assert connection.token().access_token
 
 
-def test_error_response_that_comes_again_is_cached_for_twice_as_long(world: World) -> None:
+def test_repeated_error_response_is_cached_for_twice_as_long(world: World) -> None:
     """A wrong secret that is never corrected would be sent twice a minute forever."""
     connection, sent = world.connect(), list[float]()
     began = world.clock.now
@@ -348,7 +348,7 @@ def test_error_response_that_comes_again_is_cached_for_twice_as_long(world: Worl
 
 
 def test_error_response_after_a_token_is_cached_for_half_a_minute_again(world: World) -> None:
-    """A client that was inactive for a day would be looked at once an hour from then on."""
+    """The next error response of a corrected client would be cached for an hour."""
     connection = world.connect()
     for _ in range(6):
         world.endpoint.refuse()

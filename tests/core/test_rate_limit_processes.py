@@ -1,4 +1,4 @@
-"""A crowd of processes keeps one rate limit: no 429, and an error says how long to wait."""
+"""Many processes keep one rate limit: no 429, and an error says how long to wait."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Serve = Callable[..., RawServer]
 
-# Forks a crowd out of a process that has imported everything, and lets it ask at one moment.
+# Forks many processes after all imports, and lets them ask at the same moment.
 CROWD = """
 import json, os, sys
 import keyturn
@@ -65,7 +65,7 @@ class Endpoint:
     """A token endpoint that limits requests as nginx's `limit_req` does, and counts its responses.
 
     Args:
-        limit: What it admits.
+        limit: The limit that it enforces.
         http_response: Returns the bytes of a response.
     """
 
@@ -76,7 +76,7 @@ class Endpoint:
         self._lock = threading.Lock()
 
     def handle(self, server: RawServer, connection: socket.socket) -> None:
-        """Response one request."""
+        """Respond to one request."""
         server.read_request(connection)
         with self._lock:
             status = 200 if self._limit.admits(time.monotonic()) else 429
@@ -86,14 +86,14 @@ class Endpoint:
         connection.sendall(self._response(fields if status == 200 else b"", status))
 
 
-def test_crowd_of_processes_gets_no_429_and_learns_how_long_to_wait(
+def test_many_processes_get_no_429_and_the_error_says_how_long_to_wait(
     run_python: Callable[..., str],
     serve: Serve,
     http_response: Callable[..., bytes],
     token_response: bytes,
     tmp_path: Path,
 ) -> None:
-    """A deployment's cold start would be refused as a whole, and its host perhaps be blocked."""
+    """The processes of a cold start would exceed the limit, and the server may block them."""
     endpoint = Endpoint(LeakyBucket(per_minute=3, burst=19), http_response)  # 20 at once
     options = {"processes": 64, "keys": 30, "wait": 0}
     outcomes = crowd(run_python, serve, token_response, endpoint, tmp_path, options)
@@ -103,21 +103,21 @@ def test_crowd_of_processes_gets_no_429_and_learns_how_long_to_wait(
 
     assert len(outcomes) == 64
     assert endpoint.statuses == [200] * 20
-    # Processes that ask for the same token share it, or its want.
+    # Processes that ask for the same token share the token, or the error.
     assert sorted(map(len, by_key.values())) == [1] * 30
     assert len(set.union(*by_key.values()) - {"limited"}) == 20
     assert all(0 < what <= 20 for _, kind, what in outcomes if kind == "limited")
 
 
-def test_crowd_of_processes_waits_for_its_turn(
+def test_many_processes_with_wait_get_their_tokens_in_turn(
     run_python: Callable[..., str],
     serve: Serve,
     http_response: Callable[..., bytes],
     token_response: bytes,
     tmp_path: Path,
 ) -> None:
-    """Who chose to wait would be turned away, or send all requests at the same moment."""
-    # Twice the rate_limit's burst and more, since requests may be held up on their way.
+    """Processes with `wait` would be refused, or send all requests at the same moment."""
+    # More than twice the burst of the rate limit, because requests may arrive late.
     endpoint = Endpoint(LeakyBucket(per_minute=1200, burst=9), http_response)
     options = {"processes": 20, "keys": 16, "wait": 30, "rate_limit": (1200, 2)}
     outcomes = crowd(run_python, serve, token_response, endpoint, tmp_path, options)
@@ -134,7 +134,7 @@ def crowd(
     directory: Path,
     options: dict[str, Any],
 ) -> list[tuple[int, str, str | float]]:
-    """Return what came of each process: its key, and its token or the seconds to wait."""
+    """Return the outcome of each process: its key, and its token or the seconds to wait."""
     warm, server = serve(token_response), serve(endpoint.handle)
     store = f"disk://{directory / 'store'}"
     lines = run_python(CROWD, warm.url, server.url, store, json.dumps(options)).splitlines()

@@ -1,4 +1,4 @@
-"""Secret references are resolved when a token has to be acquired, and not before."""
+"""Secret references are resolved when a token request is necessary, and not before."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Vault:
-    """A place of a secret, which can be rotated."""
+    """A vault with a secret that can be rotated."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -26,7 +26,7 @@ class Vault:
         self.missing = False
 
     def settings(self) -> AcmeSettings:
-        """Return the settings with the secret of now."""
+        """Return the settings with the current secret."""
         self.reads += 1
         if self.missing:
             raise errors.ConfigurationError("client_secret: the file can't be read.")
@@ -36,12 +36,12 @@ class Vault:
         return made
 
     def connect(self, **options: object) -> Connection:
-        """Return a connection whose secret is a reference to this place."""
+        """Return a connection whose secret is a reference to this vault."""
         return make_connection(
             Specification(self.world.plain(), self.settings, name="shop", **options),
             self.world.store,
             clock=self.world.clock.clock,
-            transport=self.world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
+            transport=self.world.endpoint,  # type: ignore[arg-type]  # only `send` is used
         )
 
     def sent(self) -> list[str]:
@@ -52,7 +52,7 @@ class Vault:
 
 @pytest.fixture
 def vault(world: World) -> Vault:
-    """Give a place of a secret."""
+    """Give a vault with a secret."""
     return Vault(world)
 
 
@@ -69,7 +69,7 @@ def test_nothing_is_resolved_before_a_token_is_needed(vault: Vault) -> None:
 
 
 def test_api_url_and_settings_resolve_when_they_are_asked_for(vault: Vault) -> None:
-    """An adapter could not know where the API is before the first token."""
+    """An adapter could not read the API's URL before the first token."""
     connection = vault.connect()
 
     assert connection.api_url == "https://shop.acme.example/api"
@@ -109,7 +109,7 @@ def test_rotated_secret_needs_no_restart(vault: Vault, world: World) -> None:
 
 
 def test_secret_rotated_during_the_request_is_tried(vault: Vault, world: World) -> None:
-    """A rotation at the wrong moment would reach the callers as InvalidClient."""
+    """A rotation during a token request would raise InvalidClient in the callers."""
 
     def rotate() -> keyturn.plugins.Response:
         vault.secret = "second-secret"
@@ -132,7 +132,7 @@ def test_wrong_secret_is_sent_once(vault: Vault, world: World) -> None:
 
 
 def test_new_secret_is_not_refused_for_the_old_one(vault: Vault, world: World) -> None:
-    """The cached error response of the old secret would hide that the new one works."""
+    """The cached error response of the old secret would be raised for the new one."""
     connection = vault.connect()
     world.endpoint.refuse()
     with pytest.raises(errors.InvalidClient):
@@ -143,7 +143,7 @@ def test_new_secret_is_not_refused_for_the_old_one(vault: Vault, world: World) -
 
 
 def test_reference_that_cannot_be_resolved_names_the_connection(vault: Vault) -> None:
-    """A user would not know which of many connections is meant."""
+    """The error would not say which connection failed."""
     vault.missing = True
     connection = vault.connect()
     for use in (
@@ -159,8 +159,8 @@ def test_reference_that_cannot_be_resolved_names_the_connection(vault: Vault) ->
             use()
 
 
-def test_valid_token_outlives_its_reference(vault: Vault, world: World) -> None:
-    """A vault that is down would stop callers whose token still works."""
+def test_valid_token_is_used_while_its_reference_fails(vault: Vault, world: World) -> None:
+    """An unavailable vault would break callers whose token is still valid."""
     connection = vault.connect()
     first = connection.token()
     vault.missing = True
@@ -172,8 +172,8 @@ def test_valid_token_outlives_its_reference(vault: Vault, world: World) -> None:
     assert connection.headers() == {"Authorization": "Bearer token-1"}
 
 
-def test_token_request_and_explain_show_the_secret_of_now(vault: Vault) -> None:
-    """What is shown would differ from what is sent."""
+def test_token_request_and_explain_use_the_current_secret(vault: Vault) -> None:
+    """The shown request would differ from the request that is sent."""
     connection = vault.connect()
     before = connection.token_request().fingerprint
     vault.secret = "second-secret"
@@ -183,8 +183,8 @@ def test_token_request_and_explain_show_the_secret_of_now(vault: Vault) -> None:
     assert vault.sent() == ["second-secret"]
 
 
-def test_settings_that_make_no_request_are_reported_when_resolved(world: World) -> None:
-    """A mistake would come out as a defect of the provider."""
+def test_resolved_settings_that_give_no_request_are_reported(world: World) -> None:
+    """A mistake in a resolved setting would be reported as a defect of the provider."""
     connection = make_connection(
         Specification(world.changed(token_url="ftp://x"), lambda: world.connect().settings),
         world.store,

@@ -1,4 +1,4 @@
-"""Error responses, rate limits and retries: polite, and exact about how long it takes."""
+"""Error responses, rate limits and retries: few requests, and exact times to wait."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ UNREACHABLE = errors.EndpointUnavailable("the token endpoint failed: No route to
 
 
 def test_error_response_is_cached_for_half_a_minute(world: World) -> None:
-    """A wrong secret would hammer the token endpoint."""
+    """A wrong secret would be sent again at each call."""
     world.endpoint.refuse()
     for _ in range(10):
         with pytest.raises(errors.InvalidClient) as caught:
@@ -58,7 +58,7 @@ def test_forgetting_discards_a_cached_error_response_too(world: World) -> None:
 
 
 def test_cached_error_response_does_not_hide_a_token(world: World) -> None:
-    """A token that others obtained meanwhile would not be used."""
+    """A token that another process obtained meanwhile would not be used."""
     connection = world.connect()
     first = connection.token()
     world.endpoint.refuse()
@@ -69,7 +69,7 @@ def test_cached_error_response_does_not_hide_a_token(world: World) -> None:
     assert len(world.endpoint.requests) == 2
 
 
-def test_rate_limit_by_the_server_is_obeyed_by_all(world: World) -> None:
+def test_rate_limit_of_the_server_applies_to_all_connections(world: World) -> None:
     """Another connection would send requests to the host that asked for a pause."""
     world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after="90"))
     with pytest.raises(errors.RateLimited) as caught:
@@ -86,7 +86,7 @@ def test_rate_limit_by_the_server_is_obeyed_by_all(world: World) -> None:
 
 
 @pytest.mark.parametrize("asked", [1, 5, 30])
-def test_rate_limited_error_names_the_time_after_which_asking_is_sent(
+def test_rate_limited_error_names_the_time_after_which_a_request_is_sent(
     world: World, asked: int
 ) -> None:
     """A caller who waits as long as the error says would have to wait again."""
@@ -101,7 +101,7 @@ def test_rate_limited_error_names_the_time_after_which_asking_is_sent(
 
 
 def test_rate_limit_is_kept_before_anything_is_sent(world: World) -> None:
-    """The provider's limit would be found by running into it."""
+    """keyturn would send requests until the server refuses them."""
     provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=6, burst=2))
     connection = world.connect(provider)
     for _ in range(2):
@@ -125,7 +125,7 @@ def test_rate_limit_belongs_to_the_host(world: World) -> None:
 
 
 def test_wait_option_waits_for_the_rate_limit(world: World) -> None:
-    """A job that would rather wait than fail had to write its own loop."""
+    """A job that would rather wait than fail would need its own loop."""
     provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=6, burst=1))
     connection = world.connect(provider, options={"wait": 25.0})
     connection.token()
@@ -136,7 +136,7 @@ def test_wait_option_waits_for_the_rate_limit(world: World) -> None:
 
 
 def test_wait_option_does_not_wait_longer_than_it_says(world: World) -> None:
-    """A web request would hang for as long as a server likes."""
+    """A web request would hang for as long as a server asks."""
     connection = world.connect(options={"wait": 25.0})
     world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after="26"))
     with pytest.raises(errors.RateLimited):
@@ -149,8 +149,8 @@ def test_wait_option_does_not_wait_longer_than_it_says(world: World) -> None:
 
 
 @pytest.mark.parametrize("failure", [UNREACHABLE, 500, 503, 408])
-def test_passing_failures_are_tried_again(world: World, failure: int | errors.KeyturnError) -> None:
-    """A hiccup of the token endpoint would reach every caller."""
+def test_transient_failures_are_retried(world: World, failure: int | errors.KeyturnError) -> None:
+    """A short failure of the token endpoint would reach every caller."""
     response = world.endpoint.response(failure, {}) if isinstance(failure, int) else failure
     world.endpoint.responses += [response, response]
 
@@ -159,8 +159,8 @@ def test_passing_failures_are_tried_again(world: World, failure: int | errors.Ke
     assert 0.5 <= world.clock.slept[1] <= 1
 
 
-def test_retries_come_at_random_moments(world: World) -> None:
-    """All the processes that an outage hit would come back at the same moment."""
+def test_retries_are_sent_after_random_delays(world: World) -> None:
+    """All processes would retry at the same moment after an outage."""
     for _ in range(5):
         world.endpoint.responses += [UNREACHABLE]
         connection = world.connect()
@@ -170,8 +170,8 @@ def test_retries_come_at_random_moments(world: World) -> None:
     assert len(set(world.clock.slept)) == 5
 
 
-def test_lasting_failure_is_given_up_after_three_attempts(world: World) -> None:
-    """A dead token endpoint would get many requests, and the caller be kept waiting."""
+def test_permanent_failure_is_reported_after_three_attempts(world: World) -> None:
+    """A dead token endpoint would get many requests, and the caller would wait long."""
     world.endpoint.responses += [UNREACHABLE] * 10
 
     with pytest.raises(errors.EndpointUnavailable):
@@ -181,7 +181,7 @@ def test_lasting_failure_is_given_up_after_three_attempts(world: World) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 302])
 def test_error_responses_are_not_retried(world: World, status: int) -> None:
-    """A response that cannot change would be asked for three times."""
+    """A request that will be refused again would be sent three times."""
     world.endpoint.responses += [world.endpoint.response(status, {})] * 3
 
     with pytest.raises(errors.KeyturnError):
@@ -190,7 +190,7 @@ def test_error_responses_are_not_retried(world: World, status: int) -> None:
 
 
 def test_retries_stay_within_the_timeout(world: World) -> None:
-    """A caller would wait three times as long as it allowed."""
+    """A caller would wait three times as long as its timeout."""
 
     def hang() -> keyturn.plugins.Response:
         world.clock.advance(9)
@@ -206,7 +206,7 @@ def test_retries_stay_within_the_timeout(world: World) -> None:
 
 
 class RateLimitStore(MemoryStore):
-    """A store that counts how often the rate_limit's lock is taken, which may be stuck."""
+    """A store that counts how often the rate limit's lock is acquired; the lock may be stuck."""
 
     def __init__(self, clock: FakeClock, *, stuck: bool = False) -> None:
         super().__init__(lambda: clock.now)
@@ -216,7 +216,7 @@ class RateLimitStore(MemoryStore):
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Iterator[None]:
-        """Lock, or wait in vain, as when a stopped process holds the lock."""
+        """Lock, or time out, as when a stopped process holds the lock."""
         rate_limit = key.startswith("rate-limit-")
         self.taken += rate_limit
         if rate_limit and self.stuck:
@@ -226,8 +226,8 @@ class RateLimitStore(MemoryStore):
             yield
 
 
-def test_rate_limit_whose_lock_is_stuck_leaves_the_request_its_time(world: World) -> None:
-    """A stopped process would make every token fail: "did not respond within 0 s"."""
+def test_stuck_lock_of_the_rate_limit_leaves_time_for_the_request(world: World) -> None:
+    """A stopped process would make every token request fail: "did not respond within 0 s"."""
     store = RateLimitStore(world.clock, stuck=True)
     provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=60, burst=20))
     connection = world.connect(provider, store=store, options={"timeout": 5.0})
@@ -236,8 +236,8 @@ def test_rate_limit_whose_lock_is_stuck_leaves_the_request_its_time(world: World
     assert world.endpoint.seconds == [5]
 
 
-def test_retry_for_which_a_stuck_lock_leaves_no_time_is_none(world: World) -> None:
-    """The error would say that no response came within 0 s, where the endpoint responded 500."""
+def test_retry_without_time_after_a_stuck_lock_is_not_sent(world: World) -> None:
+    """The error would report a timeout of 0 s instead of the endpoint's status 500."""
     world.endpoint.responses.append(world.endpoint.response(500, {}))
     store = RateLimitStore(world.clock, stuck=True)
     provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=60, burst=20))
@@ -248,7 +248,7 @@ def test_retry_for_which_a_stuck_lock_leaves_no_time_is_none(world: World) -> No
 
 
 def test_no_caller_takes_the_lock_when_the_rate_limit_is_used_up(world: World) -> None:
-    """A crowd would queue for the rate limit's lock, only to be turned away one by one."""
+    """Many callers would wait for the lock, although all of them will be refused."""
     store = RateLimitStore(world.clock)
     provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=6, burst=1))
     connection = world.connect(provider, store=store)
@@ -263,7 +263,7 @@ def test_no_caller_takes_the_lock_when_the_rate_limit_is_used_up(world: World) -
 
 @pytest.mark.parametrize(("wait", "attempts"), [(15.0, 1), (25.0, 2)])
 def test_wait_bounds_all_attempts_together(world: World, wait: float, attempts: int) -> None:
-    """A caller would wait three times as long as it allowed."""
+    """A caller would wait three times as long as its options allow."""
     provider = world.changed(rate_limit=keyturn.plugins.RateLimit(per_minute=6, burst=1))
     connection = world.connect(provider, options={"wait": wait})
     connection.token()
@@ -277,7 +277,7 @@ def test_wait_bounds_all_attempts_together(world: World, wait: float, attempts: 
 
 
 @pytest.mark.parametrize("status", [503, 500, 408])
-def test_failing_endpoint_is_not_asked_again_before_it_wants(world: World, status: int) -> None:
+def test_failing_endpoint_gets_no_request_before_its_retry_after(world: World, status: int) -> None:
     """An endpoint that asked for a pause while it recovers would get many requests."""
     world.endpoint.responses.append(world.endpoint.response(status, {}, retry_after="7"))
 
@@ -285,8 +285,8 @@ def test_failing_endpoint_is_not_asked_again_before_it_wants(world: World, statu
     assert world.clock.slept == [7]
 
 
-def test_failing_endpoint_is_left_alone_by_all(world: World) -> None:
-    """A caller would hang longer than its timeout, and others would ask in the meantime."""
+def test_failing_endpoint_gets_no_request_of_any_caller(world: World) -> None:
+    """A caller would wait beyond its timeout, and other callers would send requests meanwhile."""
     world.endpoint.responses.append(world.endpoint.response(503, {}, retry_after="60"))
     with pytest.raises(errors.EndpointUnavailable) as caught:
         world.connect().token()
@@ -302,13 +302,13 @@ def test_failing_endpoint_is_left_alone_by_all(world: World) -> None:
 
 
 def test_wait_option_waits_for_a_failing_endpoint(world: World) -> None:
-    """A job that would rather wait than fail had to write its own loop."""
+    """A job that would rather wait than fail would need its own loop."""
     world.endpoint.responses.append(world.endpoint.response(503, {}, retry_after="45"))
     connection = world.connect(options={"timeout": 10.0, "wait": 60.0})
 
     assert connection.token().access_token == "token-2"
     assert sum(world.clock.slept) == pytest.approx(45)
-    # What is left of `wait` is for a server that lets the request itself wait.
+    # The rest of `wait` is for a server that delays the response.
     assert world.endpoint.seconds == [70, pytest.approx(25)]
 
 
@@ -316,7 +316,7 @@ def test_wait_option_waits_for_a_failing_endpoint(world: World) -> None:
 def test_wait_option_waits_when_the_server_says_429(
     world: World, asked: str, least: float, most: float
 ) -> None:
-    """Who chose to wait would be turned away for a second, or come back at once."""
+    """A caller with `wait` would get an error for a short pause, or retry at once."""
     world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after=asked))
 
     assert world.connect(options={"wait": 30.0}).token().access_token == "token-2"
@@ -324,8 +324,8 @@ def test_wait_option_waits_when_the_server_says_429(
 
 
 @pytest.mark.parametrize("asked", ["0", "1"])
-def test_who_does_not_wait_hears_of_a_429_at_once(world: World, asked: str) -> None:
-    """A web request would hang, though it never chose to wait."""
+def test_caller_without_wait_gets_a_429_at_once(world: World, asked: str) -> None:
+    """A web request without `wait` would hang."""
     world.endpoint.responses.append(world.endpoint.response(429, {}, retry_after=asked))
 
     with pytest.raises(errors.RateLimited):
@@ -334,10 +334,8 @@ def test_who_does_not_wait_hears_of_a_429_at_once(world: World, asked: str) -> N
 
 
 @pytest.mark.parametrize(("asked", "requests"), [("1", 3), ("14", 3), ("20", 2), ("31", 1)])
-def test_server_that_goes_on_saying_429_is_given_up(
-    world: World, asked: str, requests: int
-) -> None:
-    """Asking while blocked would prolong the block, and the caller wait longer than it allowed."""
+def test_repeated_429_is_reported(world: World, asked: str, requests: int) -> None:
+    """Requests while blocked would prolong the block, and the caller would wait too long."""
     world.endpoint.responses += [world.endpoint.response(429, {}, retry_after=asked)] * 5
 
     with pytest.raises(errors.RateLimited, match="is reached") as caught:
@@ -347,8 +345,8 @@ def test_server_that_goes_on_saying_429_is_given_up(
     assert sum(world.clock.slept) <= 30
 
 
-def test_token_that_ended_on_its_way_is_asked_for_again(world: World) -> None:
-    """An endpoint would be blamed for a process that was suspended."""
+def test_token_that_expires_during_the_request_is_requested_again(world: World) -> None:
+    """A suspended process would cause an error about the endpoint."""
 
     def response() -> keyturn.plugins.Response:
         token = world.endpoint.token("late", expires_in=5)
@@ -361,8 +359,10 @@ def test_token_that_ended_on_its_way_is_asked_for_again(world: World) -> None:
 
 
 @pytest.mark.parametrize("wall", [7200, -7200])
-def test_clock_that_is_set_during_a_token_request_costs_nothing(world: World, wall: float) -> None:
-    """A token would be refused, though it is as good as any."""
+def test_clock_set_during_a_token_request_does_not_affect_the_token(
+    world: World, wall: float
+) -> None:
+    """A valid token would be refused after a clock change."""
 
     def response() -> keyturn.plugins.Response:
         token = world.endpoint.token("good", expires_in=60)
@@ -376,8 +376,8 @@ def test_clock_that_is_set_during_a_token_request_costs_nothing(world: World, wa
     assert connection.token().access_token == "good"
 
 
-def test_token_that_always_ends_on_its_way_is_given_up(world: World) -> None:
-    """The endpoint would be asked forever, or called a liar."""
+def test_token_that_always_expires_during_the_request_is_reported(world: World) -> None:
+    """Token requests would be sent forever, or the error would be about the endpoint."""
 
     def response() -> keyturn.plugins.Response:
         token = world.endpoint.token("late", expires_in=5)
@@ -403,10 +403,10 @@ def test_token_that_always_ends_on_its_way_is_given_up(world: World) -> None:
     ],
     ids=str,
 )
-def test_secret_that_a_response_repeats_where_none_belongs_is_hidden(
+def test_secret_that_a_response_repeats_is_hidden(
     world: World, fields: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A server could get a secret into logs, the store, and what is printed of a token."""
+    """A server could put a secret into logs, the store, and the repr of a token."""
     world.endpoint.responses.append(world.endpoint.token("the-token-itself", **fields))
     token = world.connect(scope="read").token()
     stored = world.store.read(world.connect(scope="read").token_request().fingerprint) or ""
@@ -419,8 +419,8 @@ def test_secret_that_a_response_repeats_where_none_belongs_is_hidden(
         assert hidden not in shown
 
 
-def test_part_of_a_token_may_be_needed(world: World) -> None:
-    """An API's address that holds the account's number would be lost with it."""
+def test_other_field_may_contain_a_part_of_the_token(world: World) -> None:
+    """An API's URL would be hidden because it contains the account's number."""
     extra = {"account": "https://acct1032d82ezvkylo2c.api.example", "long": "x" * 100}
     token = f"acct1032d82ezvkylo2c.{'y' * 40}"
     world.endpoint.responses.append(world.endpoint.token(token, **extra, again=token + "."))
@@ -428,8 +428,8 @@ def test_part_of_a_token_may_be_needed(world: World) -> None:
     assert world.connect().token().extra == extra | {"again": "[hidden]."}
 
 
-def test_short_secret_may_be_a_part_of_a_word(world: World) -> None:
-    """Who has a short secret, a bad one, would get no token at all."""
+def test_short_secret_may_occur_in_a_word(world: World) -> None:
+    """A user with a short secret would get no token."""
     world.endpoint.responses.append(world.endpoint.token("t0ken", scope="read write"))
 
     assert world.connect(client_secret="write").token().scope == "read write"
@@ -440,10 +440,10 @@ def test_cached_error_response_of_another_version_is_a_miss(world: World) -> Non
     written: dict[str, str] = {}
 
     class Noting(MemoryStore):
-        """A store that takes note of what is written."""
+        """A store that records its entries."""
 
         def write(self, key: str, entry: str, expires_at: float) -> None:
-            """Write, and take note of it."""
+            """Write and record an entry."""
             written[key] = entry
             super().write(key, entry, expires_at)
 
@@ -457,8 +457,8 @@ def test_cached_error_response_of_another_version_is_a_miss(world: World) -> Non
     assert world.connect(store=store).token().access_token == "token-2"
 
 
-def test_failed_renewal_of_a_token_that_was_forgotten_is_over(world: World) -> None:
-    """The token that was discarded would come back with the failure."""
+def test_failed_renewal_does_not_restore_a_forgotten_token(world: World) -> None:
+    """A discarded token would be returned again after a failed renewal."""
     connection = world.connect()
     connection.token()
 
@@ -475,14 +475,14 @@ def test_failed_renewal_of_a_token_that_was_forgotten_is_over(world: World) -> N
     assert connection.token().access_token == "token-3"
 
 
-def test_token_that_is_forgotten_as_it_comes_is_not_kept(
+def test_token_that_is_forgotten_while_it_is_received_is_not_cached(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who forgets a token would get it again."""
+    """A caller would get a token again after `forget`."""
     process, calls, last = os.getpid(), 0, 0
 
     def getpid() -> int:
-        """Forget the token at the last moment at which the thread that brings it can be seen."""
+        """Forget the token at the last call that the thread which receives it makes here."""
         nonlocal calls
         if world.endpoint.requests and threading.current_thread().name == "keyturn-worker":
             calls += 1
@@ -504,8 +504,8 @@ def test_token_that_is_forgotten_as_it_comes_is_not_kept(
     assert connection.token().access_token == "token-2"
 
 
-def test_unexpected_failure_is_placed_and_shows_nothing(world: World) -> None:
-    """A defect would reach the caller as any library's error, with the request in its frames."""
+def test_unexpected_failure_names_the_connection_and_shows_no_secret(world: World) -> None:
+    """A defect would raise a raw error of a library, with the request in its frames."""
     world.endpoint.responses.append(RuntimeError("s3cret-for-tests"))
 
     with pytest.raises(errors.KeyturnError, match=r"failed with RuntimeError in send, line") as got:

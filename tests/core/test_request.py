@@ -1,4 +1,4 @@
-"""The token request: its fingerprint is the only key there is, and it shows no secret."""
+"""The token request: its fingerprint is the only key, and its repr shows no secret."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ REQUESTS = st.builds(
 
 
 def shown(value: object) -> object:
-    """Return what a field's value means to the server, in an order that doesn't matter."""
+    """Return a field's value without the differences that don't matter, such as order."""
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, DynamicValue):
@@ -68,7 +68,7 @@ def shown(value: object) -> object:
 
 
 def meaning(request: TokenRequest) -> object:
-    """Return all that must set two requests apart."""
+    """Return everything that must distinguish two requests."""
     return {
         **{name: shown(getattr(request, name)) for name in FIELDS},
         "scope": sorted(set(request.scope)),
@@ -95,7 +95,7 @@ def test_any_differing_field_gives_another_fingerprint(
 
 @given(REQUESTS, st.randoms())
 def test_order_makes_no_difference(request_: TokenRequest, random: Any) -> None:
-    """One account would have several tokens, and send too many token requests."""
+    """One account would have several tokens, and cause too many token requests."""
     shuffled: dict[str, Any] = {}
     for name in ("scope", "parameters", "extra_headers"):
         order = list(getattr(request_, name))
@@ -108,7 +108,7 @@ def test_order_makes_no_difference(request_: TokenRequest, random: Any) -> None:
 
 @given(st.lists(NAMES, min_size=1, max_size=4), st.lists(NAMES, min_size=1, max_size=4))
 def test_delimiters_cannot_collide(one: list[str], other: list[str]) -> None:
-    """A user who chooses a tenant's name could make it run into the next field."""
+    """A crafted tenant's name could be read as a part of the next field."""
     assume(sorted(set(one)) != sorted(set(other)))
     prints = [
         TokenRequest("p", "u", scope=tuple(scope)).with_fingerprint(KEY).fingerprint
@@ -143,7 +143,7 @@ def basic(client_id: str, secret: str, *, form_encoded: bool = True) -> dict[str
         ({"parameters": (("a", "1"),)}, {"extra_headers": (("a", "1"),)}),
     ],
 )
-def test_values_that_run_into_each_other_are_kept_apart(
+def test_values_with_equal_concatenations_have_different_fingerprints(
     one: dict[str, Any], other: dict[str, Any]
 ) -> None:
     """A crafted value would give another account's key."""
@@ -155,7 +155,7 @@ def test_values_that_run_into_each_other_are_kept_apart(
 
 
 def test_fingerprint_depends_on_its_key() -> None:
-    """A reader of a store's entry names could test guessed secrets against them."""
+    """A reader of a store's keys could test guessed secrets against them."""
     request = TokenRequest("p", "u", parameters=(("client_secret", Secret("123456")),))
     one, other = request.with_fingerprint(KEY), request.with_fingerprint(b"other" * 4)
 
@@ -200,7 +200,7 @@ def test_redacted_request_is_the_same_without_secrets() -> None:
 
 
 def test_headers_are_a_new_dict_each_time() -> None:
-    """A caller that changes them would change what is sent."""
+    """A caller that changes the dict would change the request."""
     REQUEST.headers.clear()
 
     assert REQUEST.headers["X-Tenant"] == "7"
@@ -209,10 +209,8 @@ def test_headers_are_a_new_dict_each_time() -> None:
 
 @pytest.mark.parametrize("body_format", ["form", "json"])
 @given(pairs=st.dictionaries(NAMES, NAMES, max_size=4))
-def test_body_holds_the_parameters_whatever_they_are(
-    body_format: Any, pairs: dict[str, str]
-) -> None:
-    """A secret with unusual characters would arrive as another one."""
+def test_body_encodes_any_parameters(body_format: Any, pairs: dict[str, str]) -> None:
+    """A server would receive another secret if it has unusual characters."""
     assume("scope" not in pairs)
     request = TokenRequest(
         "p", "u", parameters=tuple(pairs.items()), scope=("a", "b"), body_format=body_format
@@ -225,8 +223,8 @@ def test_body_holds_the_parameters_whatever_they_are(
         assert dict(found) == expected
 
 
-def test_request_can_be_a_key() -> None:
-    """A provider could not keep something for each request: a secret has no hash."""
+def test_request_is_hashable() -> None:
+    """A provider could not use a request as a dictionary key, because a secret has no hash."""
     one, other = (
         TokenRequest("p", url, (("s", Secret(SECRET)),)).with_fingerprint(KEY) for url in "ab"
     )
@@ -242,7 +240,7 @@ def test_other_scope_separators() -> None:
 
 
 def test_password_of_a_certificate_is_one_of_the_secrets() -> None:
-    """An error that quotes it would be shown as it is."""
+    """An error that quotes the password would show it."""
     certificate = ClientCertificate("client.pem", password=Secret(SECRET))
     request = TokenRequest("p", "u", certificate=certificate)
 
@@ -263,7 +261,7 @@ def test_fingerprint_is_the_documented_hmac() -> None:
 
 
 class Listed(DynamicValue):
-    """A value made of any strings."""
+    """A value with any strings as inputs."""
 
     def __init__(self, *parts: str) -> None:
         self.parts = parts
@@ -277,7 +275,7 @@ class Listed(DynamicValue):
         return self.parts
 
 
-def test_claims_that_are_made_each_time_cannot_run_into_the_next() -> None:
+def test_inputs_of_two_claims_are_separated_in_the_fingerprint() -> None:
     """Two clients with crafted claims would share a token."""
     kind = f"{Listed.__module__}.{Listed.__qualname__}"
     claims: list[dict[str, Any]] = [
@@ -297,7 +295,7 @@ def test_claims_that_are_made_each_time_cannot_run_into_the_next() -> None:
 
 
 def test_request_is_encoded_once_for_the_wire() -> None:
-    """What is sent would differ from what is shown, or a value be made twice."""
+    """The sent request would differ from the shown one, or a value would be computed twice."""
     request = TokenRequest(
         "p", "https://a.example", (("t", Listed()),), extra_headers=(("accept", Listed()),)
     )
@@ -316,7 +314,7 @@ def test_request_is_encoded_once_for_the_wire() -> None:
     [((("a", "b c"),), "https://a.example?a=b+c", "a=b+c"), ((), "https://a.example", "")],
 )
 def test_query_is_part_of_the_url(parameters: Any, url: str, query: str) -> None:
-    """A platform that reads its parameters from the query would get none."""
+    """A platform that reads parameters from the query would receive none."""
     request = TokenRequest("p", "https://a.example", parameters, body_format="query")
 
     assert encode(request, 0.0)[::2] == (url, b"")
@@ -326,7 +324,7 @@ def test_query_is_part_of_the_url(parameters: Any, url: str, query: str) -> None
 
 @pytest.mark.parametrize("body_format", ["form", "json", "query"])
 def test_lone_surrogate_is_reported_and_not_shown(body_format: Any) -> None:
-    """Python's own error would come out, with the secret in it."""
+    """A raw Python error would be raised that contains the secret."""
     parameters = (("client_secret", Secret(f"{SECRET}\ud800")),)
     request = TokenRequest("p", "u", parameters, body_format=body_format)
     with pytest.raises(ConfigurationError, match="contains a surrogate") as caught:
@@ -336,7 +334,7 @@ def test_lone_surrogate_is_reported_and_not_shown(body_format: Any) -> None:
     assert SECRET not in str(caught.value)
 
 
-def test_times_of_an_assertion_are_the_connections() -> None:
+def test_times_of_an_assertion_use_the_clock_of_the_connection() -> None:
     """A connection with a shifted clock would sign times that the server refuses."""
     key = jwk.ECKey.generate_key("P-256")
     pem = Secret(key.as_pem(private=True).decode())
@@ -347,15 +345,15 @@ def test_times_of_an_assertion_are_the_connections() -> None:
 
 
 class Failing(Listed):
-    """A value that can't be made, for a reason that names a secret."""
+    """A value whose computation fails with a message that contains a secret."""
 
     def value(self, now: float) -> str:
         """Fail."""
         raise RuntimeError(f"the key {self.parts[0]} is bad")
 
 
-def test_value_that_fails_is_named_without_the_reason() -> None:
-    """A defect of a provider would show a secret, or not say where it is."""
+def test_failed_value_is_named_without_the_reason() -> None:
+    """A defect of a provider would show a secret, or not name the failed value."""
     request = TokenRequest("p", "https://a.example/token", (("nonce", Failing("s3cret")),))
 
     with pytest.raises(KeyturnError, match=r"Failing, .* RuntimeError in value, line") as caught:

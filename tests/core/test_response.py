@@ -1,4 +1,4 @@
-"""Responses of a token endpoint, and what the caller gets for each."""
+"""Responses of a token endpoint, and the token or the error that each one gives."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def raw(field: str, text: str) -> bytes:
     return with_fields(**{field: "@"}).replace(b'"@"', text.encode())
 
 
-# Each row: what it is, HTTP status, headers, body, the error that the caller gets, words in it.
+# Each row: description, HTTP status, headers, body, expected error, words in its message.
 Row = tuple[str, int, dict[str, str], bytes, type[OURS], str]
 ERROR_ROWS: list[Row] = [
     ("a page", 200, HTML, b"<html>Log in</html>", errors.InvalidTokenResponse, "JSON object"),
@@ -145,7 +145,7 @@ ERROR_ROWS: list[Row] = [
     [row[1:] for row in ERROR_ROWS],
     ids=[row[0] for row in ERROR_ROWS],
 )
-def test_response_that_is_no_token_becomes_this_error(
+def test_response_without_a_token_raises_the_expected_error(
     world: World, status: int, headers: dict[str, str], body: bytes, kind: type[OURS], words: str
 ) -> None:
     """An error body would be used as a token, or the user would get the wrong error."""
@@ -164,7 +164,7 @@ def test_response_that_is_no_token_becomes_this_error(
 
 
 YEAR = 31_536_000
-# Each row: what it is, headers, body, and the fields of the token that the caller gets.
+# Each row: description, headers, body, and the fields of the expected token.
 TOKEN_ROWS: list[tuple[str, dict[str, str], bytes, dict[str, Any]]] = [
     ("usual", JSON, with_fields(), {"token_type": "Bearer", "scope": None}),
     ("charset", {"content-type": "Application/JSON; charset=utf-8"}, with_fields(), {}),
@@ -193,7 +193,7 @@ TOKEN_ROWS: list[tuple[str, dict[str, str], bytes, dict[str, Any]]] = [
     [row[1:] for row in TOKEN_ROWS],
     ids=[row[0] for row in TOKEN_ROWS],
 )
-def test_response_becomes_this_token(
+def test_response_gives_the_expected_token(
     world: World, headers: dict[str, str], body: bytes, expected: dict[str, Any]
 ) -> None:
     """A valid token would be rejected, or its lifetime misread."""
@@ -203,7 +203,7 @@ def test_response_becomes_this_token(
     usual = {"access_token": "t0ken", "lifetime": 3600, "issued_at": world.clock.now}
     found = {name: getattr(token, name) for name in usual | expected}
     assert found == usual | expected
-    # The store gives it back as it was.
+    # The token is unchanged after it is stored and read.
     assert world.connect().token() == token
     assert len(world.endpoint.requests) == 1
 
@@ -221,7 +221,7 @@ def test_number_beyond_a_double_is_rejected(world: World) -> None:
 def test_narrower_scope_is_a_warning_and_the_token_is_used(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The user would never learn why an API refuses, or would get no token though there is one."""
+    """The log would not explain why an API refuses requests, or the call would fail."""
     world.endpoint.responses.append(world.endpoint.token("t", scope="read"))
     token = world.connect(scope="read write").token()
 
@@ -229,10 +229,10 @@ def test_narrower_scope_is_a_warning_and_the_token_is_used(
     assert "acme granted the scope 'read'" in caplog.text
 
 
-def test_scope_asked_for_is_the_granted_one_when_none_is_named(
+def test_requested_scope_counts_as_granted_if_the_response_names_none(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """RFC 6749 section 5.1: a response without a scope means the one that was asked for."""
+    """A token would have no scope, but RFC 6749 section 5.1 says it has the requested one."""
     assert world.connect(scope=["read", "write"]).token().scope == "read write"
     assert caplog.text == ""
 
@@ -256,7 +256,7 @@ RETRY_AFTER = [
 
 @for_each(("text", "seconds"), RETRY_AFTER)
 def test_retry_after_is_understood(text: str, seconds: float | None) -> None:
-    """keyturn would send requests during the cooldown that a server asked for, or none forever."""
+    """keyturn would send requests during the pause that a server asked for, or never again."""
     response = keyturn.plugins.Response(429, {"retry-after": text}, sent_at=1_800_000_000.0)
 
     assert retry_after(response) == seconds
@@ -274,8 +274,8 @@ def test_retry_after_date_is_measured_by_the_servers_clock(date: str, seconds: f
 
 
 @given(st.text())
-def test_retry_after_is_bounded_whatever_it_says(text: str) -> None:
-    """A server could stop a client forever, or crash it."""
+def test_any_retry_after_is_bounded(text: str) -> None:
+    """A server could block a client forever, or crash it."""
     seconds = retry_after(keyturn.plugins.Response(429, {"retry-after": text}))
 
     assert seconds is None or 0 <= seconds <= 3600
@@ -284,8 +284,8 @@ def test_retry_after_is_bounded_whatever_it_says(text: str) -> None:
 @given(st.text(), st.text(min_size=1))
 @example("\x1b[2J", "made-up")
 @example("\ud800", "\ud800\udc00")
-def test_description_of_a_server_is_shown_short_and_plain(text: str, secret: str) -> None:
-    """Server text could forge log lines, drive a terminal, or show the secret sent to it."""
+def test_error_description_of_a_server_is_shortened_and_escaped(text: str, secret: str) -> None:
+    """A server's text could forge log lines, control a terminal, or show the secret."""
     shown = Redaction([keyturn.Secret(secret)]).printable(f"{text}{secret}{text}")
 
     assert len(shown) <= 300
@@ -296,22 +296,22 @@ def test_description_of_a_server_is_shown_short_and_plain(text: str, secret: str
 
 @pytest.mark.parametrize(("opened", "closed"), [('{"a":', "}"), ("[", "]")])
 def test_deep_nesting_beside_a_token_does_not_matter(opened: str, closed: str) -> None:
-    """The caller would get an error that is not keyturn's."""
+    """The caller would get an exception that is not a KeyturnError."""
     body = raw("x", opened * 480 + "1" + closed * 480)
     response = keyturn.plugins.Response(200, JSON, body, 1000.0)
 
     assert read_token(response, RFC_6749).access_token == "t0ken"
 
 
-def test_place_in_a_list_that_cannot_be_is_nothing() -> None:
-    """A path in a provider's description would raise an error that is not keyturn's."""
+def test_index_outside_a_list_gives_no_value() -> None:
+    """A path in a description would raise an exception that is not a KeyturnError."""
     assert field_of(["x"], "0") == "x"
     assert field_of(["x"], "1") is None
     assert field_of(["x"], "9" * 5000) is None
 
 
-def test_response_is_read_as_rfc_6749_has_it_by_default() -> None:
-    """A provider that reads its responses itself would get another token."""
+def test_response_is_read_by_default_as_rfc_6749_defines_it() -> None:
+    """A provider that calls `read_token` itself would get another token."""
     response = keyturn.plugins.Response(200, JSON, with_fields(scope="a b", created_at=1), 1000.0)
     token = read_token(response, RFC_6749)
 
@@ -330,18 +330,18 @@ def test_response_is_read_as_rfc_6749_has_it_by_default() -> None:
     ],
     ids=["plain", "URL", "form", "JSON", "Base64"],
 )
-def test_encoded_secret_is_hidden_and_what_stands_beside_it_is_not(
+def test_encoded_secret_is_hidden_and_the_text_around_it_is_not(
     encode: Callable[[str], str],
 ) -> None:
-    """A server that quotes what it was sent would put the secret into logs, if it is short."""
+    """An error response that quotes the request would put a short secret into logs."""
     secret = 'a "b"/é+c'
     shown = Redaction([keyturn.Secret(secret)]).printable(f"wrong: {encode(secret)} is unknown")
 
     assert shown.replace("=", "") == "wrong: [hidden] is unknown"
 
 
-def test_what_a_server_says_is_shown_without_what_is_secret(world: World) -> None:
-    """Users could not read why they were refused, or would see a secret in it."""
+def test_error_of_a_server_is_shown_without_secrets(world: World) -> None:
+    """The error would not give the server's reason, or would show a secret in it."""
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     description = f"{SECRET} is wrong, see https://acme.example/docs?id={trace}\r\nfor\x1b[2Jged"
     fields = {"error": "authorization_type_invalid", "error_description": description}
@@ -369,10 +369,10 @@ BODIES = st.binary(max_size=200) | FIELDS.map(lambda fields: json.dumps(fields).
 
 
 @given(st.integers(100, 599), st.sampled_from([JSON, HTML, {}, {"content-type": "\x00"}]), BODIES)
-def test_any_bytes_give_a_token_or_one_of_our_errors(
+def test_any_bytes_give_a_token_or_a_keyturn_error(
     status: int, headers: dict[str, str], body: bytes
 ) -> None:
-    """A hostile response would crash the caller, or make a token out of nothing."""
+    """A hostile response would crash the caller, or give an invalid token."""
     response = keyturn.plugins.Response(status, headers, body, 1_800_000_000.0)
     failure = error_for(read_error(response, RFC_6749), response, [keyturn.Secret(SECRET)])
     assert isinstance(failure, errors.KeyturnError)
@@ -389,7 +389,7 @@ def test_any_bytes_give_a_token_or_one_of_our_errors(
 
 @given(st.sampled_from(["norce-commerce", "norce-storm", "orocommerce", "commercelayer"]), BODIES)
 def test_every_provider_reads_any_error_body(name: str, body: bytes) -> None:
-    """A provider's own reading of errors would raise on a response of another shape."""
+    """A provider's `read_error` would raise on a response with another structure."""
     response = keyturn.plugins.Response(400, JSON, body)
     provider = keyturn.provider(name)
     error = provider.read_error(None, response)
@@ -400,8 +400,8 @@ def test_every_provider_reads_any_error_body(name: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("depth", range(50, 1000, 50))
-def test_nested_response_gives_a_token_or_one_of_our_errors(world: World, depth: int) -> None:
-    """A nesting that can be read but not written would crash the caller or lose the token."""
+def test_nested_response_gives_a_token_or_a_keyturn_error(world: World, depth: int) -> None:
+    """A deeply nested response that cannot be stored would crash the caller or lose the token."""
     body = raw("x", "[" * depth + "]" * depth)
     world.endpoint.responses.append(keyturn.plugins.Response(200, JSON, body, world.clock.now))
     connection = world.connect()
@@ -414,7 +414,7 @@ def test_nested_response_gives_a_token_or_one_of_our_errors(world: World, depth:
 
 @pytest.mark.parametrize("status", [200, 400, 401])
 def test_error_code_that_quotes_a_secret_is_left_out(status: int) -> None:
-    """It would show in the error's fields, in its pickle and in the store."""
+    """The secret would be in the error's fields, in its pickle and in the store."""
     response = keyturn.plugins.Response(status, JSON)
     error = error_for(
         keyturn.plugins.OAuthError("hunter2-prod"), response, [keyturn.Secret("hunter2-prod")]
@@ -426,7 +426,7 @@ def test_error_code_that_quotes_a_secret_is_left_out(status: int) -> None:
 
 
 def test_public_word_is_shown_though_it_contains_a_secret() -> None:
-    """A user with a weak secret would get the wrong advice, or could not read why."""
+    """A user with a weak secret would get wrong advice, or an unreadable error."""
     code = keyturn.plugins.OAuthError("invalid_client", "not application/x-www-form-urlencoded")
     for secret in ("client", "form", "x1", "a", "invalid"):
         error = error_for(code, keyturn.plugins.Response(400), [keyturn.Secret(secret)])
@@ -450,7 +450,7 @@ DISGUISES: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("disguise", DISGUISES.values(), ids=DISGUISES)
 def test_secret_is_hidden_wherever_a_long_string_is_cut(disguise: Callable[[str], str]) -> None:
-    """Half of a secret would show, if the other half is beyond what is looked at."""
+    """Half of a secret would be shown if the string is cut within it."""
     quoted = disguise("hunter2-prod")
     for length in range(2990 - len(quoted), 3010):
         shown = Redaction([keyturn.Secret("hunter2-prod")]).printable(" " * length + quoted)
@@ -471,5 +471,5 @@ def test_secret_is_hidden_wherever_a_long_string_is_cut(disguise: Callable[[str]
 def test_secret_that_is_part_of_another_is_hidden_with_it(
     secrets: list[str], text: str, shown: str
 ) -> None:
-    """The rest of the longer secret would show."""
+    """The rest of the longer secret would be shown."""
     assert Redaction(map(keyturn.Secret, secrets)).printable(text) == shown

@@ -38,8 +38,8 @@ DOCUMENT = b"<r><token>t0ken</token><life>60</life></r>"
         (b"<r>" + b"<a>" * 62 + b"</a>" * 62 + b"</r>", ...),
     ],
 )
-def test_xml_is_a_table(document: bytes, value: object) -> None:
-    """A path would not find what a server sends."""
+def test_xml_is_converted_to_a_table(document: bytes, value: object) -> None:
+    """A path in a description would not find a value in an XML response."""
     found = xml_of(document)
 
     assert found == value or (value is ... and isinstance(found, dict))
@@ -62,7 +62,7 @@ def test_xml_is_a_table(document: bytes, value: object) -> None:
         b"<a>" * 300_000,
     ],
 )
-def test_what_is_no_xml_or_no_safe_one_has_no_value(document: bytes) -> None:
+def test_invalid_or_unsafe_xml_gives_no_value(document: bytes) -> None:
     """A server could make the client read files, or use all its memory."""
     assert xml_of(document) is None
 
@@ -70,8 +70,8 @@ def test_what_is_no_xml_or_no_safe_one_has_no_value(document: bytes) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"a", b"a=1&a=2", b"a=%ff", b"\xff=1", b"&".join([b"a=1"] * 1001)]
 )
-def test_what_is_no_form_has_no_value(body: bytes) -> None:
-    """One of two tokens would be used by chance."""
+def test_ambiguous_or_invalid_form_gives_no_value(body: bytes) -> None:
+    """One of two tokens in a form would be used arbitrarily."""
     assert form_of(body) is None
 
 
@@ -94,7 +94,7 @@ def test_what_is_no_form_has_no_value(body: bytes) -> None:
 def test_token_is_read_from_other_formats(
     read: Read, data: dict[str, Any], kind: str, body: bytes
 ) -> None:
-    """A platform whose responses aren't JSON would need a method."""
+    """A platform whose responses aren't JSON would need a method in Python."""
     token = read(data, body, content_type=kind)
 
     assert (token.access_token, token.lifetime) == ("t0ken", 60)
@@ -134,7 +134,7 @@ def test_other_response_is_reported_with_what_to_set(
     ],
 )
 def test_errors_are_read_from_other_formats(read: Read, data: dict[str, Any], body: bytes) -> None:
-    """A wrong secret would look like a server that is out of order."""
+    """A wrong secret would be reported as a failure of the server."""
     is_form = body.startswith(b"error")
     kind = "application/x-www-form-urlencoded" if is_form else "text/xml"
 
@@ -154,7 +154,7 @@ def test_errors_are_read_from_other_formats(read: Read, data: dict[str, Any], bo
 def test_transcript_hides_tokens_of_other_formats(
     world: World, platform: Callable[..., Any], data: dict[str, Any], kind: str, body: bytes
 ) -> None:
-    """A transcript that is sent to a vendor would hold a token."""
+    """A transcript that is sent to a vendor would show a token."""
     import keyturn
 
     response = keyturn.plugins.Response(200, {"content-type": kind}, body, world.clock.now)
@@ -166,8 +166,8 @@ def test_transcript_hides_tokens_of_other_formats(
     assert "t0ken" not in shown
 
 
-def test_way_of_reading_gives_another_key(platform: Callable[..., Any]) -> None:
-    """A token that was read in another way would be used."""
+def test_fingerprint_depends_on_the_response_format(platform: Callable[..., Any]) -> None:
+    """A cached token that was read in another format would be used."""
     made = [platform(data).token_request().fingerprint for data in ({}, FORM)]
 
     assert made[0] != platform({"token_type": "", **FORM}).token_request().fingerprint

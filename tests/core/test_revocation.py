@@ -1,4 +1,4 @@
-"""Where a token is revoked, when settings put the token endpoint, or the revocation, elsewhere."""
+"""The revocation endpoint when settings change the token endpoint or the revocation endpoint."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ NEEDED: dict[str, dict[str, Any]] = {
 
 
 def data(token_url: str, revocation_url: str, **settings: Any) -> keyturn.plugins.Provider[Any]:
-    """Return a provider by data that has a revocation endpoint."""
+    """Return a provider, described by data, that has a revocation endpoint."""
     description = {"token_url": token_url, "revocation_url": revocation_url, "settings": settings}
     return keyturn.plugins.provider_from_data(description, name="acme")
 
 
 def revoked_at(world: World, provider: Any, **settings: Any) -> str:
-    """Revoke a token; return where, when nothing else was sent elsewhere than to `token_url`."""
+    """Revoke a token and return the URL, after checking that only `token_url` got a request."""
     connection = world.connect(provider, **settings)
     connection.token()
     world.endpoint.responses.append(Response(200))
@@ -43,22 +43,22 @@ def revoked_at(world: World, provider: Any, **settings: Any) -> str:
 
 @pytest.mark.parametrize("provider", NEEDED)
 def test_revocation_url_can_be_set(world: World, provider: str) -> None:
-    """Secret and token would go to another endpoint than the one that the user set."""
+    """Secret and token would be sent to another endpoint than the one that the user set."""
     chosen = {**NEEDED[provider], "revocation_url": "https://revoke.example/r"}
     assert revoked_at(world, provider, **chosen) == "https://revoke.example/r"
 
 
 @pytest.mark.parametrize("provider", ["commercelayer", "generic"])
-def test_chosen_revocation_url_counts_beside_a_moved_token_url(world: World, provider: str) -> None:
-    """The user's choice would be replaced by what follows from another setting."""
+def test_revocation_url_is_used_beside_a_changed_token_url(world: World, provider: str) -> None:
+    """The user's URL would be replaced by one that is derived from the token URL."""
     chosen = {"token_url": f"{STAGING}/t", "revocation_url": "https://revoke.example/r"}
     where = revoked_at(world, provider, **{**NEEDED[provider], **chosen})
     assert where == "https://revoke.example/r"
 
 
 @pytest.mark.parametrize("provider", ["norce-commerce", "norce-storm", "orocommerce", "generic"])
-def test_moved_token_url_brings_no_revocation(world: World, provider: str) -> None:
-    """A token would be sent to an endpoint that is made up."""
+def test_changed_token_url_adds_no_revocation_endpoint(world: World, provider: str) -> None:
+    """A token would be sent to an endpoint that may not exist."""
     settings: dict[str, Any] = {**NEEDED[provider], "token_url": f"{STAGING}/token"}
     connection = world.connect(provider, **settings)
     connection.token()
@@ -70,27 +70,27 @@ def test_moved_token_url_brings_no_revocation(world: World, provider: str) -> No
 @pytest.mark.parametrize(
     ("own", "revocation", "moved", "expected"),
     [
-        # Beside the token endpoint, below any path.
+        # In the same directory as the token endpoint.
         ("/oauth/token", "/oauth/revoke", f"{STAGING}/oauth/token", "/oauth/revoke"),
         ("/oauth/token", "/oauth/revoke", f"{STAGING}/mock/oauth/token", "/mock/oauth/revoke"),
         ("/oauth/token", "/oauth/v2/revoke", f"{STAGING}:8443/token", ":8443/v2/revoke"),
-        # Elsewhere at the same host.
+        # At another path of the same host.
         ("/oauth/token", "/api/revoke/", f"{STAGING}/oauth/token", "/api/revoke/"),
         ("/oauth/token", "", f"{STAGING}/oauth/token", ""),
         ("", "/revoke", STAGING, "/revoke"),
     ],
 )
 @pytest.mark.parametrize("host", ["https://auth.acme.example", "https://revoke.acme.example"])
-def test_revocation_follows_a_moved_token_url(
+def test_revocation_follows_a_changed_token_url(
     world: World, host: str, own: str, revocation: str, moved: str, expected: str
 ) -> None:
-    """Secret and token of a staging system would go to production."""
+    """Secret and token of a staging system would be sent to production."""
     provider = data(f"https://auth.acme.example{own}", f"{host}{revocation}")
     assert revoked_at(world, provider, token_url=moved) == f"{STAGING}{expected}"
 
 
-def test_revocation_stays_where_the_provider_has_it(world: World) -> None:
-    """A token URL at the same origin, written otherwise, would move the revocation."""
+def test_revocation_url_is_kept_for_an_equivalent_token_url(world: World) -> None:
+    """A token URL with the same origin in another notation would change the revocation URL."""
     provider = data("https://acme.example/token", "https://revoke.acme.example/r")
     where = revoked_at(world, provider, token_url="https://ACME.example:443/v2/token")
     assert where == "https://revoke.acme.example/r"
@@ -103,10 +103,10 @@ def test_revocation_stays_where_the_provider_has_it(world: World) -> None:
         ("https://{tenant}.acme.example/revoke", "the setting tenant"),
     ],
 )
-def test_settings_of_the_own_token_url_need_not_be_there(
+def test_settings_of_the_replaced_token_url_may_be_absent(
     world: World, revocation: str, expected: str
 ) -> None:
-    """A provider whose own address can't be made would be taken for one that is not moved."""
+    """A token URL that lacks a setting would count as unchanged, and production get the token."""
     tenant = {"kind": "label", "title": "Tenant", "optional": True}
     provider = data("https://{tenant}.acme.example/token", revocation, tenant=tenant)
     try:
@@ -139,7 +139,7 @@ class Fixed(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
 def test_fixed_revocation_of_a_plugin_is_not_sent_elsewhere(
     world: World, moved: dict[str, Any], hint: str
 ) -> None:
-    """A plugin that doesn't look at these settings would send a secret to production."""
+    """A plugin that ignores these settings would send a staging secret to production."""
     connection = world.connect(Fixed(), **moved)
     connection.token()
     with pytest.raises(ConfigurationError) as caught:
@@ -151,13 +151,13 @@ def test_fixed_revocation_of_a_plugin_is_not_sent_elsewhere(
     assert len(world.endpoint.requests) == 1
 
 
-def test_fixed_revocation_of_a_plugin(world: World) -> None:
-    """A plugin's own endpoint would be refused, though no setting leads elsewhere."""
+def test_fixed_revocation_of_a_plugin_is_sent(world: World) -> None:
+    """A plugin's own endpoint would be refused, although no setting changes the token URL."""
     assert revoked_at(world, Fixed()) == "https://acme.example/revoke"
 
 
 def test_forbidden_revocation_host_is_reported_with_its_setting() -> None:
-    """A tenant could have a request sent into the private network when a token is revoked."""
+    """A tenant could cause a request to the private network when a token is revoked."""
     form = {"client_id": "x", "client_secret": "x", "revocation_url": "https://10.0.0.1/r"}
     form["url"] = "https://shop.example"
     with keyturn.Connections(

@@ -1,4 +1,4 @@
-"""Which task a worker does next: a host's share, the lanes, and the bound of all."""
+"""The task that a worker runs next: the share of a host, the lanes, and the total bound."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 def run(_: object) -> None:
-    """Stand for what runs a task."""
+    """Do nothing, in place of the function that runs a task."""
 
 
 def work() -> None:
-    """Stand for a task's work."""
+    """Do nothing, in place of a task's work."""
 
 
 def exchange(schedule: Schedule, host: str, lane: Lane) -> None:
-    """Do a task of a host, which comes to that."""
+    """Run a task of a host, which then is in that lane."""
     schedule.add(host, run, work)
     task = schedule.take()
     assert task is not None
@@ -46,7 +46,7 @@ def take_all(schedule: Schedule) -> list[Task]:
 
 
 def hosts(tasks: list[Task]) -> list[str]:
-    """Return whose tasks these are."""
+    """Return the hosts of tasks."""
     return [task[0].name for task in tasks]
 
 
@@ -63,13 +63,13 @@ def hosts(tasks: list[Task]) -> list[str]:
         ("proven", 2.1, True, 1),
     ],
 )
-def test_share(lane: Lane, since_response: float, is_pressed: bool, workers: int) -> None:
-    """One hanging host would get all workers, or one that responds too few."""
+def test_share_of_a_host(lane: Lane, since_response: float, is_pressed: bool, workers: int) -> None:
+    """A hanging host would get all workers, or a responding host too few."""
     assert share(lane, since_response, is_pressed=is_pressed) == workers
 
 
-def test_hosts_have_their_turns() -> None:
-    """Seven hundred tenants of one host would go before the single one of another."""
+def test_hosts_take_turns() -> None:
+    """The single tenant of a host would wait for seven hundred tenants of another."""
     schedule = Schedule(16)
     fill(schedule, "many", 700)
     fill(schedule, "one", 1)
@@ -77,8 +77,8 @@ def test_hosts_have_their_turns() -> None:
     assert hosts(take_all(schedule))[:3] == ["many", "one", "many"]
 
 
-def test_hosts_that_hang_leave_workers_to_others() -> None:
-    """Hosts that were never seen could fill the pool, and no known host would get a token."""
+def test_hanging_hosts_leave_workers_for_other_hosts() -> None:
+    """New hosts could use all workers, and no known host would get a token."""
     schedule = Schedule(256)
     exchange(schedule, "known", "proven")
     for number in range(1000):
@@ -91,7 +91,7 @@ def test_hosts_that_hang_leave_workers_to_others() -> None:
 
 
 def test_suspect_host_is_probed_by_one_request() -> None:
-    """A host that hangs would keep its eight workers forever."""
+    """A hanging host would use eight workers forever."""
     schedule = Schedule(256)
     fill(schedule, "h", 20)
     first = take_all(schedule)
@@ -114,8 +114,8 @@ def test_host_that_responds_gets_more_workers_for_a_while() -> None:
     assert take_all(schedule) == []
 
 
-def test_hosts_without_a_response_are_put_off_when_they_are_many() -> None:
-    """A host that was never seen would wait until hundreds of others have timed out."""
+def test_hosts_without_a_response_are_deferred_if_there_are_many() -> None:
+    """A new host would wait until hundreds of others have timed out."""
     schedule = Schedule(256)
     exchange(schedule, "known", "proven")
     fill(schedule, "known", 1)
@@ -137,8 +137,8 @@ def test_hosts_without_a_response_are_put_off_when_they_are_many() -> None:
     assert "new" in hosts(take_all(schedule))
 
 
-def test_work_that_concerns_no_host_is_never_unknown() -> None:
-    """Discarding a token would wait behind hosts that hang."""
+def test_work_without_a_host_is_never_in_the_unknown_lane() -> None:
+    """Discarding a token would wait for hanging hosts."""
     schedule = Schedule(32)
     for number in range(100):
         fill(schedule, f"hanging-{number}", 1)
@@ -149,18 +149,18 @@ def test_work_that_concerns_no_host_is_never_unknown() -> None:
 
 
 def test_history_is_bounded() -> None:
-    """A process that lives for years would remember each host that it ever saw."""
+    """A long-running process would keep a record of each host that it ever used."""
     schedule = Schedule(32)
     exchange(schedule, "first", "suspect")
     for number in range(10_000):
         exchange(schedule, f"h{number}", "proven")
     fill(schedule, "first", 9)
 
-    assert len(take_all(schedule)) == 8  # as one that was never seen
+    assert len(take_all(schedule)) == 8  # as a new host
 
 
-def test_task_that_cannot_begin_is_taken_again() -> None:
-    """A machine without another thread would lose token requests."""
+def test_task_that_cannot_start_is_taken_again() -> None:
+    """Token requests would be lost when no thread can be started."""
     schedule = Schedule(4)
     fill(schedule, "h", 1)
     task = schedule.take()
@@ -175,7 +175,7 @@ def test_task_that_cannot_begin_is_taken_again() -> None:
 
 
 def test_size_can_change() -> None:
-    """`max_requests` would have no effect on a pool that is in use."""
+    """`max_requests` would have no effect on workers that are in use."""
     schedule = Schedule(256)
     schedule.resize(3)
     exchange(schedule, "h", "proven")
@@ -198,10 +198,8 @@ STEPS = st.lists(
 
 
 @given(st.integers(1, 12), STEPS)
-def test_no_task_is_lost_or_done_twice(
-    size: int, steps: list[tuple[str, int, Lane | None]]
-) -> None:
-    """A caller would wait forever, or the pool grow beyond its bound."""
+def test_each_task_runs_exactly_once(size: int, steps: list[tuple[str, int, Lane | None]]) -> None:
+    """A caller would wait forever, or the workers would exceed their bound."""
     schedule = Schedule(size, lambda: 0.0)
     added: list[object] = []
     began: list[Task] = []

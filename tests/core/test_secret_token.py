@@ -1,4 +1,4 @@
-"""A secret and a token are shown only where code reads them by name."""
+"""A secret and a token are shown only when code reads them explicitly."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SHOWN: list[Callable[[object], str]] = [
     format,
     lambda value: f"{value}",
     lambda value: f"{value!r} {value!s} {value!a}",
-    lambda value: "%s %r" % (value, value),  # noqa: UP031 - as logging does it
+    lambda value: "%s %r" % (value, value),  # noqa: UP031 - as logging formats it
     lambda value: repr([value, {"x": value}, (value,)]),
     lambda value: json.dumps(value, default=repr),
     lambda value: repr(dir(value)),
@@ -42,21 +42,21 @@ SHOWN: list[Callable[[object], str]] = [
 @pytest.mark.parametrize("value", [SECRET, TOKEN], ids=["secret", "token"])
 @for_each("show", SHOWN)
 def test_no_string_form_of_a_secret_shows_it(value: object, show: Callable[[object], str]) -> None:
-    """It would get into a log."""
+    """A log would show the secret or the token."""
     assert CANARY not in show(value)
 
 
 @pytest.mark.parametrize("value", [SECRET, TOKEN], ids=["secret", "token"])
-def test_it_has_no_vars(value: object) -> None:
-    """A debugger or an error reporter that walks attributes would record it."""
+def test_secret_and_token_have_no_vars(value: object) -> None:
+    """A debugger or an error reporter that reads all attributes would record the value."""
     with pytest.raises(TypeError):
         vars(value)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("value", [SECRET, TOKEN], ids=["secret", "token"])
-def test_it_cannot_be_pickled(value: object, protocol: int) -> None:
-    """It would be written to a queue, a cache or a file in the clear."""
+def test_secret_and_token_cannot_be_pickled(value: object, protocol: int) -> None:
+    """The value would be written to a queue, a cache or a file unencrypted."""
     with pytest.raises(TypeError, match="can't be pickled"):
         pickle.dumps({"deep": [value]}, protocol)
 
@@ -76,24 +76,22 @@ WAYS: list[Callable[[object], object]] = [
     ids=["secret", "token", "encrypted store"],
 )
 @for_each("way", WAYS)
-def test_no_way_of_serializing_it_gives_it_away(
-    value: object, way: Callable[[object], object]
-) -> None:
-    """Serializers that don't pickle, such as jsonpickle, ask for its state in their own ways."""
+def test_no_serializer_reveals_the_value(value: object, way: Callable[[object], object]) -> None:
+    """Other serializers, such as jsonpickle, would read the value from the object's state."""
     with pytest.raises(TypeError, match="can't be pickled"):
         way(value)
 
 
 def test_each_field_of_a_token_hides_what_may_be_secret() -> None:
-    """Tracebacks with locals by rich and structlog ask each field, not the class, for its repr."""
+    """Tracebacks of rich and structlog, which show each field's repr, would show the token."""
     shown = {field.name for field in attrs.fields(Token) if field.repr}
 
     assert shown == {"token_type", "expires_at", "scope", "issued_at"}
 
 
 @pytest.mark.parametrize("value", [SECRET, TOKEN], ids=["secret", "token"])
-def test_a_copy_is_itself(value: object) -> None:
-    """Copying settings would fail, or spread the secret in memory."""
+def test_copy_is_the_same_object(value: object) -> None:
+    """Copying settings would fail, or make copies of the secret in memory."""
     assert copy.copy(value) is value
     assert copy.deepcopy({"x": value})["x"] is value
 
@@ -109,8 +107,8 @@ def test_secret_is_immutable() -> None:
     assert SECRET.reveal() == CANARY
 
 
-def test_secret_compares_and_is_true_if_there_is_one() -> None:
-    """Settings could not be compared, or an empty secret would pass."""
+def test_secret_compares_by_value_and_is_false_if_empty() -> None:
+    """Settings could not be compared, or an empty secret would count as given."""
     assert Secret(CANARY) == SECRET
     assert Secret("other\u00e9") != SECRET
     assert SECRET != CANARY
@@ -124,7 +122,7 @@ def test_secret_has_no_hash() -> None:
         hash(SECRET)
 
 
-def test_token_is_frozen_and_a_value() -> None:
+def test_token_is_frozen_and_compares_by_value() -> None:
     """A caller could change a token that others use."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         TOKEN.expires_at = 1.0  # type: ignore[misc]
@@ -139,7 +137,7 @@ def test_token_is_frozen_and_a_value() -> None:
 
 
 def written(token: Token, key: str = KEY) -> str:
-    """Return what a store keeps of a token."""
+    """Return the store's entry of a token."""
     return entry_to_json(TokenEntry(token, "clock", 7.0), key)
 
 
@@ -158,8 +156,8 @@ TOKENS = st.builds(
 
 
 @given(TOKENS)
-def test_token_survives_its_entry(token: Token) -> None:
-    """Two processes would see two different tokens."""
+def test_token_is_unchanged_when_read_from_its_entry(token: Token) -> None:
+    """Two processes would read two different tokens from one entry."""
     found = entry_from_json(written(token), KEY)
 
     assert found == TokenEntry(token, "clock", 7.0)
@@ -168,13 +166,13 @@ def test_token_survives_its_entry(token: Token) -> None:
 
 
 @given(TOKENS, st.text(min_size=1))
-def test_entry_of_another_key_is_no_token(token: Token, other: str) -> None:
-    """A swapped entry would give one account another one's token."""
+def test_entry_of_another_key_gives_no_token(token: Token, other: str) -> None:
+    """A swapped entry would give one account the token of another."""
     assert entry_from_json(written(token), KEY + other) is None
 
 
 def entry(**changes: object) -> str:
-    """Return a good entry with some members changed; `...` leaves one out."""
+    """Return a valid entry with some members changed; `...` leaves one out."""
     fields = json.loads(written(TOKEN)) | changes
     return json.dumps({name: value for name, value in fields.items() if value is not ...})
 
@@ -226,16 +224,18 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("text", GARBAGE, ids=range(len(GARBAGE)))
-def test_garbage_is_no_token(text: str, caplog: pytest.LogCaptureFixture) -> None:
-    """A damaged or planted entry would crash the caller, become its token, or not be noticed."""
+def test_invalid_entry_gives_no_token_and_is_logged(
+    text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A damaged or forged entry would crash the caller, be used, or not be logged."""
     assert entry_from_json(text, KEY) is None
     assert caplog.messages == [
         f"the store's entry at {KEY} is not a valid token for that key; ignoring it"
     ]
 
 
-def test_good_entry_is_no_garbage() -> None:
-    """The test above would prove nothing."""
+def test_valid_entry_gives_its_token() -> None:
+    """The test of invalid entries would pass even if no entry could be read."""
     found = entry_from_json(entry(), KEY)
 
     assert found is not None
@@ -249,6 +249,6 @@ def test_entry_of_another_version_is_a_miss(version: object) -> None:
 
 
 @given(st.text())
-def test_no_string_is_a_token(text: str) -> None:
+def test_any_string_as_an_entry_gives_no_token(text: str) -> None:
     """A damaged store would crash the caller."""
     assert entry_from_json(text, KEY) is None

@@ -1,4 +1,4 @@
-"""Settings: checked however they are made, all mistakes at once, and a schema that agrees."""
+"""Settings: checked in each way to make them, all mistakes at once, with a matching schema."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def even(value: int) -> str | None:
-    """Return what is wrong with an odd number."""
+    """Return the problem of an odd number."""
     return None if value % 2 == 0 else "must be even"
 
 
@@ -40,7 +40,7 @@ class Everything(keyturn.plugins.ConfidentialSettings):
     spare_secret: keyturn.Secret | None = keyturn.plugins.setting("Spare secret", default=None)
 
     def problems(self) -> list[str]:
-        """Return what is wrong together."""
+        """Return the mistakes in combinations of values."""
         return ["share: is only for the big"] if self.kind == "small" and self.share else []
 
 
@@ -55,7 +55,7 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
 def problems_of(values: dict[str, Any]) -> list[str]:
-    """Return the mistakes in values; there must be settings or mistakes, and never both."""
+    """Return the mistakes in values, after checking that there are settings or mistakes."""
     settings, problems = read(Everything, values)
     assert (settings is None) == bool(problems)
     return list(map(str, problems))
@@ -76,14 +76,14 @@ ACCEPTED: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("values", ACCEPTED)
-def test_right_values_are_accepted_by_reader_and_schema(values: dict[str, Any]) -> None:
-    """An editor would mark right settings as wrong, or the reader refuse them."""
+def test_valid_values_are_accepted_by_reader_and_schema(values: dict[str, Any]) -> None:
+    """An editor would mark valid settings as wrong, or the reader would refuse them."""
     assert problems_of(GOOD | values) == []
     VALIDATOR.validate(GOOD | values)
 
 
-def test_values_arrive_as_their_types() -> None:
-    """A provider would get a string where it expects a tuple, or a secret in the clear."""
+def test_values_are_converted_to_their_types() -> None:
+    """A provider would get a string instead of a tuple, or a secret as a plain string."""
     values = {"scope": "a  b", "share": 1, "client_secret": keyturn.Secret("x")}
     settings, _ = read(Everything, GOOD | values)
 
@@ -94,8 +94,8 @@ def test_values_arrive_as_their_types() -> None:
     assert settings.number == 2
 
 
-def test_strings_of_a_form_arrive_as_their_types() -> None:
-    """A provider would get the string that an HTML form sends where it expects a number."""
+def test_strings_of_a_form_are_converted_to_their_types() -> None:
+    """A provider would get the string of an HTML form instead of a number."""
     form = {"count": "-2", "share": "0.5", "strict": "on", "maybe": "", "scope": "", "number": ""}
     settings, _ = read(Everything, GOOD | form)
 
@@ -153,7 +153,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @for_each(("values", "problem"), REFUSED)
 def test_wrong_value_is_refused_by_reader_and_schema(values: dict[str, Any], problem: str) -> None:
-    """A mistake would be found by one of the two only, or not be understood."""
+    """The reader or the schema would accept a wrong value, or the message be unclear."""
     given_values = {name: value for name, value in (GOOD | values).items() if value is not ...}
 
     assert problems_of(given_values) == [problem]
@@ -163,14 +163,14 @@ def test_wrong_value_is_refused_by_reader_and_schema(values: dict[str, Any], pro
 @for_each("text", [" x", "x ", "a\nb", "a\rb", "a\x00b", "a\x1b[0m", "\ud800", "\u2028"])
 @for_each("name", ["client_id", "client_secret", "spare_secret"])
 def test_string_is_one_printable_line(name: str, text: str) -> None:
-    """A secret read with its line's end would be refused by the server for no visible reason."""
+    """A secret with a line break would be refused by the server for no visible reason."""
     expected = f"{name}: must be one line, without spaces around it"
 
     assert problems_of(GOOD | {name: text}) == [expected]
 
 
 def test_all_mistakes_are_reported_at_once() -> None:
-    """The user would correct one mistake after the other."""
+    """The user would have to correct one mistake after another."""
     problems = problems_of({"kind": "bigg", "tenant": "A", "number": 3, "tokn_url": "", "scope": 1})
 
     assert problems == [
@@ -184,8 +184,8 @@ def test_all_mistakes_are_reported_at_once() -> None:
     ]
 
 
-def test_mistakes_in_how_values_go_together_are_reported_with_the_others() -> None:
-    """The second mistake would only show after the first was corrected."""
+def test_mistakes_in_combinations_are_reported_with_the_others() -> None:
+    """The second mistake would be reported only after the first is corrected."""
     assert problems_of(GOOD | {"kind": "small", "share": 0.5, "number": 3}) == [
         "number: must be even",
         "share: is only for the big",
@@ -218,8 +218,8 @@ def test_any_values_give_settings_or_mistakes(values: dict[str, Any]) -> None:
 
 
 @given(VALUES)
-def test_what_the_reader_accepts_the_schema_accepts(values: dict[str, Any]) -> None:
-    """An editor would mark right settings as wrong."""
+def test_schema_accepts_every_value_that_the_reader_accepts(values: dict[str, Any]) -> None:
+    """An editor would mark valid settings as wrong."""
     if problems_of(GOOD | values) == []:
         VALIDATOR.validate(GOOD | values)
 
@@ -249,7 +249,7 @@ def test_no_value_shows_in_a_mistake(name: str, shape: Any, around: str) -> None
     ],
 )
 def test_constructor_shows_no_secret_of_any_type(secret: Any, shown: str) -> None:
-    """A secret that was given as bytes or as a number would get into logs, quoted by a check."""
+    """A check's message would put a secret that is bytes or a number into logs."""
 
     class Quoting(keyturn.plugins.ConfidentialSettings):
         note: str = keyturn.plugins.setting("Note", check=lambda value: f"is wrong: {value}")
@@ -262,7 +262,7 @@ def test_constructor_shows_no_secret_of_any_type(secret: Any, shown: str) -> Non
 
 
 def test_check_that_raises_shows_no_secret() -> None:
-    """A check's own error would show the secret that it was given, to who makes the settings."""
+    """The error of a check that raises would show the secret."""
 
     def check(value: keyturn.Secret) -> str:
         raise ValueError(value.reveal())
@@ -288,11 +288,11 @@ def test_repr_of_settings_shows_no_secret() -> None:
     assert "tenant='acme'" in repr(settings)
 
 
-# --- However they are made ---
+# --- Ways to make settings ---
 
 
 def refused(make: Callable[[], object]) -> list[str]:
-    """Return the mistakes for which settings are refused; no secret may show."""
+    """Return the mistakes for which settings are refused, and check that they show no secret."""
     with pytest.raises(errors.ConfigurationError) as caught:
         make()
     assert "s3cret" not in f"{caught.value}{caught.value!r}"
@@ -317,7 +317,7 @@ def test_constructor_checks_and_converts() -> None:
 
 
 def test_changed_copy_is_checked() -> None:
-    """`attrs.evolve` would be a way around every check."""
+    """`attrs.evolve` would bypass every check."""
     made = Everything(**GOOD)
     changed = attrs.evolve(made, tenant="other", client_secret="other")
 
@@ -330,7 +330,7 @@ def test_changed_copy_is_checked() -> None:
 
 
 def test_settings_cannot_be_changed() -> None:
-    """A connection's settings would differ from those that its tokens are for."""
+    """A connection's settings would differ from those of its tokens."""
     made = Everything(**GOOD)
 
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -338,19 +338,19 @@ def test_settings_cannot_be_changed() -> None:
 
 
 class Scoped(keyturn.plugins.Settings):
-    """What several settings classes share."""
+    """Settings that several classes share."""
 
     scope: tuple[str, ...] = keyturn.plugins.setting("Scope", default=("read",))
 
 
 class Mixed(Scoped, keyturn.plugins.ConfidentialSettings):
-    """Settings of several bases."""
+    """Settings with two base classes."""
 
     tenant: str = keyturn.plugins.label("Tenant", default="shop")
 
 
 class Narrowed(Mixed):
-    """Settings that require what their base does not."""
+    """Settings that require a value which is optional in their base."""
 
     tenant: str = keyturn.plugins.label("Tenant")
 
@@ -369,7 +369,7 @@ def test_settings_of_several_bases() -> None:
 
 
 def test_wrong_default_is_reported() -> None:
-    """A provider would get a value of another type than its author wrote."""
+    """A provider would get a default of a wrong type."""
 
     class Wrong(keyturn.plugins.Settings):
         number: int = keyturn.plugins.setting("Number", default="x")  # type: ignore[assignment]
@@ -377,8 +377,8 @@ def test_wrong_default_is_reported() -> None:
     assert refused(Wrong) == ["number: must be an integer"]
 
 
-def test_problem_of_the_whole_needs_no_name() -> None:
-    """A mistake that is in no one setting would be lost, or be given to a wrong one."""
+def test_problem_of_a_combination_needs_no_setting_name() -> None:
+    """A mistake in a combination would be lost, or be reported for a wrong setting."""
 
     class Whole(keyturn.plugins.Settings):
         def problems(self) -> list[str]:
@@ -388,7 +388,7 @@ def test_problem_of_the_whole_needs_no_name() -> None:
 
 
 def test_schema_is_complete() -> None:
-    """A form drawn from the schema would lack a title, or show a secret."""
+    """A form made from the schema would lack a title, or show a secret."""
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     properties = SCHEMA["properties"]
 
@@ -412,7 +412,7 @@ PROVIDERS = ["norce-commerce", "norce-storm", "orocommerce", "commercelayer"]
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_every_provider_gives_a_schema(name: str) -> None:
-    """`keyturn schema` would print what is no schema, or a secret as a plain string."""
+    """`keyturn schema` would print an invalid schema, or a secret as a plain string."""
     schema = keyturn.provider(name).settings_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
 
@@ -467,7 +467,7 @@ def test_schema_and_reader_of_a_provider_agree(
 
 
 def test_url_that_secrets_must_not_go_to_is_refused() -> None:
-    """A typo would send the secret in the clear."""
+    """A typo would send the secret unencrypted."""
     for name in ("token_url", "api_url"):
         assert problems_of(GOOD | {name: "http://a.example"}) == [
             f"{name}: must begin with https:// (http:// is for loopback addresses only)"
@@ -480,7 +480,7 @@ class Anonymous(keyturn.plugins.Settings):
     tenant: str = keyturn.plugins.label("Tenant")
 
 
-def test_settings_are_values() -> None:
+def test_settings_compare_by_value() -> None:
     """Two connections for the same settings could not be recognized as one."""
     assert Everything(**GOOD) == Everything(**GOOD)
     assert Everything(**GOOD) != Everything(**GOOD | {"tenant": "other"})

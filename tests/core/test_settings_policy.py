@@ -1,4 +1,4 @@
-"""What a network policy forbids in settings, and what its errors quote."""
+"""Network policies: the settings that they forbid, and the content of their errors."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ SHOP = {"url": "https://shop.example", "client_id": "cid", "client_secret": "s3c
 
 
 def paths(found: list[Problem]) -> list[str]:
-    """Return where problems are."""
+    """Return the settings of problems."""
     return [problem.path for problem in found]
 
 
 @pytest.mark.parametrize("policy", [None, "strict", {"loopback": True}, PERMISSIVE.__class__])
 def test_a_policy_of_another_type_is_reported(policy: Any) -> None:
-    """A policy from a configuration would be no policy."""
+    """A policy of a wrong type, as from a configuration file, would be ignored."""
     with pytest.raises(ConfigurationError, match=r"policy must be a keyturn\.NetworkPolicy"):
         keyturn.connect("orocommerce", SHOP, policy=policy)
 
 
 def test_problems_of_a_form_are_those_of_connect() -> None:
-    """A form that is checked as right would be refused, or the reverse."""
+    """A form that is reported as valid would be refused by `connect`, or the reverse."""
     forms: list[dict[str, Any]] = [
         {},
         SHOP,
@@ -61,7 +61,7 @@ def test_problems_of_a_form_are_those_of_connect() -> None:
 
 
 def test_a_mistake_of_the_provider_is_reported_under_a_policy_too() -> None:
-    """What a provider refuses in its token request would pass."""
+    """A mistake that only the provider's token request reports would be accepted."""
     form = {"client_id": "cid", "token_url": "{x}"}
     assert paths(problems_under(PERMISSIVE, "generic", form)) == ["token_url"]
 
@@ -78,10 +78,10 @@ def test_a_mistake_of_the_provider_is_reported_under_a_policy_too() -> None:
 
 
 class FileSettings(keyturn.plugins.ConfidentialSettings):
-    """The settings of a platform whose check of a file looks at it."""
+    """The settings of a platform whose check reads a file."""
 
     def problems(self) -> list[str]:
-        """Look at the file."""
+        """Record that the file is read."""
         if self.bundle:
             LOOKED_AT.append(self.bundle)
         return []
@@ -100,7 +100,7 @@ class WithFile(keyturn.plugins.Provider[FileSettings]):
     token_url = "https://login.example/token"
 
 
-def test_a_check_of_a_providers_own_sees_no_forbidden_file() -> None:
+def test_a_check_of_the_provider_gets_no_forbidden_file() -> None:
     """A tenant would learn from a plugin's check which files exist."""
     form = {"client_id": "cid", "client_secret": "s3cret-for-tests", "bundle": "/etc/passwd"}
     found = problems_under(STRICT, WithFile(), form)
@@ -111,8 +111,8 @@ def test_a_check_of_a_providers_own_sees_no_forbidden_file() -> None:
     assert LOOKED_AT == ["/etc/passwd"]
 
 
-def test_a_provider_that_needs_a_file_says_so_once() -> None:
-    """A tenant would fill in a form that can't be right."""
+def test_a_required_file_that_the_policy_forbids_is_reported_once() -> None:
+    """A tenant would fill in a form that can never be valid."""
     provider = keyturn.plugins.provider_from_data(
         {
             "token_url": "https://login.example/token",
@@ -128,8 +128,8 @@ def test_a_provider_that_needs_a_file_says_so_once() -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "text"])
-def test_a_file_of_a_provider_as_data_is_a_file(kind: str) -> None:
-    """A provider as data would leave its files open."""
+def test_a_file_setting_of_a_described_provider_is_forbidden(kind: str) -> None:
+    """A tenant could name a file in a setting of a described provider."""
     name = "bundle" if kind == "file" else "certificate"
     provider = keyturn.plugins.provider_from_data(
         {
@@ -145,7 +145,7 @@ def test_a_file_of_a_provider_as_data_is_a_file(kind: str) -> None:
 
 
 def test_each_host_is_checked_and_named_once() -> None:
-    """An endpoint that is not looked at would be reached; one of three would hide the others."""
+    """An unchecked host would be reached, or one problem would hide the others."""
     data = {
         "token_url": "{login}/token",
         "api_url": "https://{part}.acme.example",
@@ -172,7 +172,7 @@ def test_each_host_is_checked_and_named_once() -> None:
         "the API's host internal.acme.example",
         "last: the revocation endpoint's host last.example",
     ]
-    # An API's address that can't be made yet is reported when it is used.
+    # An API URL that lacks a setting is reported when it is used.
     assert paths(problems_under(policy, provider, form | {"part": "a b"})) == ["last"]
 
 
@@ -194,10 +194,10 @@ OAUTH = {"error": "invalid_request", "error_description": "the words of the serv
         (400, {"secret": {"code": "invalid_client", "text": "the words of the server"}}, False),
     ],
 )
-def test_a_tenants_error_quotes_nothing_but_an_oauth_error(
+def test_an_error_for_a_tenant_quotes_only_oauth_errors(
     policy: NetworkPolicy, status: int, fields: dict[str, Any], is_quoted: bool, world: World
 ) -> None:
-    """A tenant would read, in an error, what an internal server says."""
+    """An error would show a tenant the response of an internal server."""
     nested = "secret" in fields
     provider = world.changed(
         error_field="secret.code" if nested else "error",
@@ -221,8 +221,8 @@ def test_a_tenants_error_quotes_nothing_but_an_oauth_error(
         assert "invalid_client" in shown
 
 
-def test_the_emulators_policy_reaches_the_emulator_and_nothing_else() -> None:
-    """A test of a platform would need its own policy, and could open too much."""
+def test_the_policy_of_the_emulator_allows_only_the_emulator() -> None:
+    """A test of a platform would need its own policy, which could allow too much."""
     with keyturn.testing.Emulator() as emulator:
         for provider in emulator.providers:
             settings = emulator.settings(provider)

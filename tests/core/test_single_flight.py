@@ -1,4 +1,4 @@
-"""One token request for all callers: threads, tasks, processes, forks, killed holders."""
+"""One token request for all callers: threads, tasks, processes, forks, killed processes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ connection = open_connection()
 
 
 class Gate:
-    """Holds the endpoint's responses back until it is opened."""
+    """A gate that delays the endpoint's responses until it is opened."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -49,7 +49,7 @@ class Gate:
         self.opened = threading.Event()
 
     def hold(self, *responses: keyturn.plugins.Response | BaseException) -> None:
-        """Hold back these responses, in their order; without any, one token."""
+        """Delay these responses, in order; without any, delay one token."""
         for response in responses or (self.world.endpoint.token("held"),):
             self.world.endpoint.responses.append(functools.partial(self._release, response))
 
@@ -65,12 +65,12 @@ class Gate:
 
 @pytest.fixture
 def gate(world: World) -> Gate:
-    """Give a gate before the world's endpoint."""
+    """Give a gate for the world's endpoint."""
     return Gate(world)
 
 
 def in_threads(number: int, work: Callable[[], object]) -> tuple[list[threading.Thread], list[Any]]:
-    """Start threads; what they return or raise is gathered in the list."""
+    """Start threads, and return them and the list of their results and exceptions."""
     results: list[Any] = []
 
     def run() -> None:
@@ -117,7 +117,7 @@ def test_hundred_tasks_make_one_request(world: World, gate: Gate) -> None:
     async def work() -> list[keyturn.Token]:
         tasks = [asyncio.create_task(connection.atoken()) for _ in range(100)]
         await asyncio.sleep(0)
-        gate.opened.set()  # this runs while they wait: they don't block the loop
+        gate.opened.set()  # this runs while the tasks wait, so they don't block the loop
         return await asyncio.gather(*tasks)
 
     tokens = asyncio.run(work())
@@ -126,7 +126,7 @@ def test_hundred_tasks_make_one_request(world: World, gate: Gate) -> None:
 
 
 def test_threads_and_tasks_share_one_request(world: World, gate: Gate) -> None:
-    """An application with both would send two."""
+    """An application with threads and tasks would send two requests."""
     connection = world.connect()
     gate.hold()
     threads, results = in_threads(20, connection.token)
@@ -143,8 +143,8 @@ def test_threads_and_tasks_share_one_request(world: World, gate: Gate) -> None:
     assert len(world.endpoint.requests) == 1
 
 
-def test_stores_do_not_share_a_flight(world: World, gate: Gate) -> None:
-    """A token would be in the store of another connection, and not in one's own."""
+def test_connections_with_different_stores_do_not_share_a_request(world: World, gate: Gate) -> None:
+    """A token would be in another connection's store, but not in its own."""
     stores = [MemoryStore(lambda: world.clock.now) for _ in range(2)]
     connections = [world.connect(store=store) for store in stores]
     gate.hold()
@@ -159,10 +159,10 @@ def test_stores_do_not_share_a_flight(world: World, gate: Gate) -> None:
     assert all(store.read(key) for store in stores)
 
 
-def test_failed_renewal_ahead_is_logged_once(
+def test_failed_renewal_of_a_valid_token_is_logged_once(
     world: World, gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Each call during a failing renewal would be a line in the log."""
+    """Each call during a failing renewal would log a line."""
     connection = world.connect()
     connection.token()
     world.clock.advance(3400)  # it is stale
@@ -176,7 +176,7 @@ def test_failed_renewal_ahead_is_logged_once(
 
 
 def test_different_keys_do_not_wait_for_each_other(world: World, gate: Gate) -> None:
-    """One slow account would hold up all others."""
+    """One slow account would delay all others."""
     slow, quick = world.connect(client_id="slow"), world.connect(client_id="quick")
     gate.hold()
     threads, results = in_threads(1, slow.token)
@@ -190,7 +190,7 @@ def test_different_keys_do_not_wait_for_each_other(world: World, gate: Gate) -> 
 
 
 def test_cancelled_task_cancels_no_other(world: World, gate: Gate) -> None:
-    """The first caller's cancellation would fail all who wait with it, or repeat the request."""
+    """The first caller's cancellation would fail all other waiters, or repeat the request."""
     connection = world.connect()
     gate.hold()
 
@@ -208,8 +208,8 @@ def test_cancelled_task_cancels_no_other(world: World, gate: Gate) -> None:
     assert len(world.endpoint.requests) == 1
 
 
-def test_closed_event_loop_harms_no_other_caller(world: World, gate: Gate) -> None:
-    """A renewal that was begun in an event loop would die, or hang, with it."""
+def test_closed_event_loop_does_not_affect_other_callers(world: World, gate: Gate) -> None:
+    """A renewal that an event loop started would fail or hang when the loop is closed."""
     connection = world.connect()
     gate.hold()
 
@@ -226,10 +226,10 @@ def test_closed_event_loop_harms_no_other_caller(world: World, gate: Gate) -> No
     assert len(world.endpoint.requests) == 1
 
 
-def test_loop_that_is_closed_under_a_waiter_harms_no_other_caller(
+def test_loop_closed_during_a_wait_does_not_affect_other_callers(
     world: World, gate: Gate, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Waking a task whose loop has gone would break the worker's other waiters."""
+    """Waking a task of a closed loop would break the worker's other waiters."""
     connection = world.connect()
     gate.hold()
     loop = asyncio.new_event_loop()
@@ -246,8 +246,10 @@ def test_loop_that_is_closed_under_a_waiter_harms_no_other_caller(
     assert caplog.records == []
 
 
-def test_failure_reaches_all_waiters_and_the_next_starts_afresh(world: World, gate: Gate) -> None:
-    """Waiters would hang, share one exception object, or be given an old failure."""
+def test_failure_reaches_all_waiters_and_the_next_call_sends_a_request(
+    world: World, gate: Gate
+) -> None:
+    """Waiters would hang or share one exception object, or the next call get an old failure."""
     connection = world.connect(name="shop")
     gate.hold(world.endpoint.response(400, {"error": "invalid_request"}))
     threads, results = in_threads(20, connection.token)
@@ -260,8 +262,8 @@ def test_failure_reaches_all_waiters_and_the_next_starts_afresh(world: World, ga
     assert connection.token().access_token == "token-2"
 
 
-def test_waiting_has_an_end(world: World, gate: Gate) -> None:
-    """A worker that hangs would hang every caller with it."""
+def test_wait_for_a_request_times_out(world: World, gate: Gate) -> None:
+    """A hanging worker would block every caller."""
     connection = world.connect(options={"timeout": 0.1})
     gate.hold()
     message = r"no token came within 0\.1 s: shop\.acme\.example has not responded"
@@ -275,8 +277,8 @@ def test_waiting_has_an_end(world: World, gate: Gate) -> None:
     assert connection.token().access_token == "held"
 
 
-def test_waiter_that_wakes_up_late_gets_no_expired_token(world: World, gate: Gate) -> None:
-    """A blocked event loop, or a suspended machine, would return an expired token."""
+def test_waiter_that_resumes_late_gets_no_expired_token(world: World, gate: Gate) -> None:
+    """After a blocked event loop or a suspended machine, a call would return an expired token."""
     connection = world.connect()
     gate.hold()
 
@@ -296,7 +298,7 @@ def test_waiter_that_wakes_up_late_gets_no_expired_token(world: World, gate: Gat
 def test_tokens_that_expire_before_a_caller_gets_them_are_reported(
     world: World, asynchronous: bool
 ) -> None:
-    """A caller would continue forever, or be given an expired token."""
+    """A call would never end, or return an expired token."""
 
     def authorization(_: object, __: object, token: keyturn.Token) -> tuple[str, str]:
         world.clock.advance(4000)
@@ -317,8 +319,8 @@ DISCARDS: dict[str, Callable[[keyturn.Connection, keyturn.Token], object]] = {
 
 
 @pytest.mark.parametrize("how", DISCARDS)
-def test_late_waiter_brings_no_discarded_token_back(world: World, gate: Gate, how: str) -> None:
-    """A token that was refused, invalidated or revoked would be handed out again."""
+def test_late_waiter_does_not_restore_a_discarded_token(world: World, gate: Gate, how: str) -> None:
+    """A token that was refused, invalidated or revoked would be returned again."""
     connection = world.connect()
     gate.hold()
 
@@ -334,8 +336,8 @@ def test_late_waiter_brings_no_discarded_token_back(world: World, gate: Gate, ho
     assert connection.token().access_token == "token-2"
 
 
-def test_token_discarded_while_it_is_installed_is_not_kept(world: World) -> None:
-    """The report of another thread that a token is bad would be lost."""
+def test_token_discarded_while_it_is_installed_is_not_cached(world: World) -> None:
+    """A token that another thread invalidates at the same time would be cached."""
 
     def authorization(_: object, __: object, token: keyturn.Token) -> tuple[str, str]:
         if token.access_token == "token-1":
@@ -349,7 +351,7 @@ def test_token_discarded_while_it_is_installed_is_not_kept(world: World) -> None
 
 
 def test_hundred_waiters_install_a_token_once(world: World, gate: Gate) -> None:
-    """Each waiter would run the provider's code, though all get one token."""
+    """Each waiter would run the provider's code, although all get one token."""
     calls: list[str] = []
 
     def authorization(_: object, __: object, token: keyturn.Token) -> tuple[str, str]:
@@ -373,8 +375,8 @@ def test_hundred_waiters_install_a_token_once(world: World, gate: Gate) -> None:
     assert calls == ["held"]
 
 
-def test_caller_with_other_options_waits_by_these(world: World, gate: Gate) -> None:
-    """A caller that chose to wait for long would be cut short by another."""
+def test_each_caller_waits_as_its_own_options_say(world: World, gate: Gate) -> None:
+    """A caller with a long `wait` would get the timeout of another caller."""
     gate.hold(errors.EndpointUnavailable("too slow."), world.endpoint.token("second"))
     hasty, patient = (world.connect(options={"timeout": seconds}) for seconds in (0.2, 30))
     threads, results = in_threads(1, hasty.token)
@@ -388,7 +390,7 @@ def test_caller_with_other_options_waits_by_these(world: World, gate: Gate) -> N
 
 
 def test_log_handler_that_asks_for_the_token_gets_an_error(world: World) -> None:
-    """It would wait for itself, and the first caller with it."""
+    """The handler would deadlock, and block the first caller too."""
     caught: list[BaseException] = []
 
     class Asks(logging.Handler):
@@ -411,7 +413,7 @@ def test_log_handler_that_asks_for_the_token_gets_an_error(world: World) -> None
 
 
 def test_hundred_threads_with_one_bad_token_renew_it_once(world: World, gate: Gate) -> None:
-    """Hundred 401s would cause hundred renewals."""
+    """A hundred 401 responses would cause a hundred renewals."""
     connection = world.connect()
     bad = connection.token()
     gate.hold()
@@ -423,10 +425,10 @@ def test_hundred_threads_with_one_bad_token_renew_it_once(world: World, gate: Ga
     assert len(world.endpoint.requests) == 2
 
 
-def test_without_a_new_thread_the_caller_does_the_work(
+def test_caller_sends_the_request_if_no_thread_can_be_started(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At the interpreter's end, and where threads are short, no caller would get a token."""
+    """At interpreter shutdown, or without free threads, no caller would get a token."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -456,8 +458,8 @@ def test_context_of_the_caller_reaches_the_worker(world: World) -> None:
     assert seen == ["request-7"]
 
 
-def test_herd_after_a_failure_makes_one_request(world: World, gate: Gate) -> None:
-    """All who waited for a failed request would ask again at once, each for itself."""
+def test_many_retries_after_a_failure_make_one_request(world: World, gate: Gate) -> None:
+    """All waiters of a failed request would retry at once, each with its own request."""
     connection = world.connect()
     gate.hold(world.endpoint.response(400, {"error": "invalid_request"}))
     threads, _ = in_threads(50, connection.token)
@@ -492,14 +494,14 @@ def test_fork_during_a_token_request_blocks_no_process(
     fork: str,
     store: str,
 ) -> None:
-    """A child would wait forever for a worker that only its parent has."""
+    """A child would wait forever for a worker thread of its parent."""
     asked = threading.Event()
 
     def response(server: RawServer, connection: socket.socket) -> None:
         server.read_request(connection)
         if len(server.received) == 1:
             (tmp_path / "in-progress").touch()
-            asked.wait(20)  # the parent's, until the child has its token
+            asked.wait(20)  # the parent's request waits until the child has its token
         else:
             asked.set()
         connection.sendall(token_response)
@@ -534,7 +536,7 @@ print(connection.token().access_token)
 
 
 def numbered(http_response: Callable[..., bytes]) -> Callable[[RawServer, socket.socket], None]:
-    """Return an endpoint's behaviour: a new token at each request, after a short time."""
+    """Return an endpoint's behaviour: a new token for each request, after a short time."""
 
     def response(server: RawServer, connection: socket.socket) -> None:
         server.read_request(connection)
@@ -552,7 +554,7 @@ def test_eight_processes_make_one_request(
     tmp_path: Path,
     http_response: Callable[..., bytes],
 ) -> None:
-    """Each worker of a web server would send its own, and use up three a minute at once."""
+    """Each worker of a web server would send a request, and use up a limit of three a minute."""
     server = serve(numbered(http_response))
     code = f"{OPEN}\nprint(connection.token().access_token)"
     address = server.url.removesuffix("/token")
@@ -572,7 +574,7 @@ def test_killed_process_blocks_no_other(
     http_response: Callable[..., bytes],
     wait_until: Callable[[Callable[[], object]], None],
 ) -> None:
-    """A process that dies while it holds the lock would hold up all others for half a minute."""
+    """A process that is killed while it holds the lock would block all others for 30 s."""
     released = threading.Event()
 
     def response(server: RawServer, connection: socket.socket) -> None:
@@ -604,7 +606,7 @@ def test_processes_share_the_rate_limit(
     tmp_path: Path,
     token_response: bytes,
 ) -> None:
-    """Each process would keep the rate limit for itself, and all together break it."""
+    """Each process would count its own requests, and together they would exceed the limit."""
     server = serve(token_response)
     code = """
 import sys, keyturn
@@ -635,7 +637,7 @@ def test_error_response_is_cached_across_processes(
     tmp_path: Path,
     http_response: Callable[..., bytes],
 ) -> None:
-    """A wrong secret in a job that restarts forever would hammer the token endpoint."""
+    """A job that restarts endlessly would send its wrong secret again at each start."""
     server = serve(http_response({"error": "invalid_client"}, 401))
     code = f"""{OPEN}
 try:
@@ -680,7 +682,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_fork_during_an_import_breaks_no_child(
     serve: Callable[..., RawServer], token_response: bytes, run_new_python: Callable[..., str]
 ) -> None:
-    """A server that forks while its first token is on its way would have broken workers."""
+    """A server that forks during its first token request would have broken workers."""
     server = serve(token_response)
 
     assert run_new_python(FORK_DURING_IMPORT, server.url) == "0"

@@ -1,4 +1,4 @@
-"""Names that take longer to be resolved than a timeout: `getaddrinfo` itself takes none."""
+"""Names whose resolution takes longer than the timeout: `getaddrinfo` has no timeout."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
 def provider(
     serve: Callable[..., RawServer], token_response: bytes
 ) -> keyturn.plugins.Provider[Any]:
-    """Give a provider whose tokens come at once, and are revoked elsewhere."""
+    """Give a provider that returns tokens at once, with a revocation endpoint at another host."""
     data = {
         "name": "acme",
         "token_url": serve(token_response).url,
@@ -84,7 +84,7 @@ def test_deadline_holds_while_a_token_is_revoked(
     resolver: Resolver,
     call: Callable[[keyturn.Connection], None],
 ) -> None:
-    """A dead name server would hold a caller for as long as it likes."""
+    """A dead name server would block a caller for an unlimited time."""
     store = keyturn.stores.from_url("memory://")
     token = keyturn.connect(provider, SETTINGS, store=store).token()
     with keyturn.connect(provider, SETTINGS, store=store, timeout=0.2) as connection:
@@ -98,7 +98,7 @@ def test_deadline_holds_while_a_token_is_revoked(
 def test_deadline_holds_while_a_tenant_is_removed(
     provider: keyturn.plugins.Provider[Any], resolver: Resolver, asynchronous: bool
 ) -> None:
-    """A dead name server would hold a platform's job that removes tenants."""
+    """A dead name server would block a platform's job that removes tenants."""
     policy = keyturn.NetworkPolicy(loopback=True)
     with keyturn.Connections(store="memory://", policy=policy) as connections:
         connections.open("a", provider, SETTINGS).token()
@@ -111,8 +111,8 @@ def test_deadline_holds_while_a_tenant_is_removed(
         assert "a" in connections
 
 
-def test_deadline_holds_in_an_explanation(resolver: Resolver) -> None:
-    """A command that explains why there is no token would hang itself."""
+def test_deadline_holds_in_explain(resolver: Resolver) -> None:
+    """`explain`, which should show why there is no token, would hang."""
     settings = SETTINGS | {"url": f"https://{SLOW}"}
     with keyturn.connect("orocommerce", settings, store="memory://", timeout=0.2) as connection:
         explained = connection.explain()
@@ -125,7 +125,7 @@ def test_deadline_holds_in_an_explanation(resolver: Resolver) -> None:
 def test_deadline_holds_while_an_apis_addresses_are_checked(
     provider: keyturn.plugins.Provider[Any], resolver: Resolver, asynchronous: bool
 ) -> None:
-    """A tenant's API with a dead name server would hold a platform's thread, or its event loop."""
+    """A dead name server of a tenant's API would block a platform's thread, or its event loop."""
     policy = keyturn.NetworkPolicy(loopback=True)
     with keyturn.connect(
         provider, SETTINGS, store="memory://", timeout=0.2, policy=policy, name="tenant-7"
@@ -143,22 +143,22 @@ def test_deadline_holds_while_an_apis_addresses_are_checked(
 def test_deadline_holds_while_the_name_of_a_proxy_is_resolved(
     resolver: Resolver, monkeypatch: pytest.MonkeyPatch, scheme: str, asynchronous: bool
 ) -> None:
-    """A dead name server would hold a caller for twelve seconds instead of its timeout."""
+    """A dead name server would block a caller for twelve seconds instead of its timeout."""
     monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://{SLOW}:3128")
     settings = SETTINGS | {"url": f"https://{scheme}-{asynchronous}.example".lower()}
     with keyturn.connect("orocommerce", settings, store="memory://", timeout=0.2) as connection:
         with pytest.raises(errors.EndpointUnavailable, match=r"no token came within 0\.2 s"):
             asyncio.run(connection.atoken()) if asynchronous else connection.token()
-        # No second request is sent, nor another name resolved, while the first one hangs.
+        # While the first resolution hangs, no second request or resolution begins.
         with pytest.raises(errors.EndpointUnavailable, match=r"no token came within 0\.2 s"):
             connection.token()
     assert not resolver.is_released.is_set()
 
 
-def test_name_that_is_resolved_too_late_is_not_used(
+def test_name_that_is_resolved_after_the_deadline_is_not_used(
     resolver: Resolver, serve: Callable[..., RawServer]
 ) -> None:
-    """A secret would be sent after the caller has been given an error."""
+    """A secret would be sent after the caller has received an error."""
     server = serve(lambda server, _: server.received.append(b"a connection"))
     address = ("127.0.0.1", server.port)
     resolver.found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)]

@@ -1,4 +1,4 @@
-"""Ordinary failures of the system in the library: never a defect of keyturn or of a provider."""
+"""System failures in the library: never reported as a defect of keyturn or of a provider."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NAMES = ["disk", "permission", "files", "memory"]
 
 @pytest.mark.parametrize(("failure", "words"), FAILURES, ids=NAMES)
 @pytest.mark.parametrize("place", ["token_request", "read_token", "authorization"])
-def test_failure_in_a_provider_is_not_its_defect(
+def test_system_failure_in_a_provider_is_not_reported_as_its_defect(
     world: World, failure: Exception, words: str, place: str
 ) -> None:
     """A user would report a full disk to the provider's authors."""
@@ -48,10 +48,10 @@ def test_failure_in_a_provider_is_not_its_defect(
 
 
 @pytest.mark.parametrize(("failure", "words"), FAILURES, ids=NAMES)
-def test_failure_on_the_way_is_not_keyturns_defect(
+def test_system_failure_in_a_request_is_not_reported_as_a_defect(
     world: World, monkeypatch: pytest.MonkeyPatch, failure: Exception, words: str
 ) -> None:
-    """What keyturn imports when it is first needed may fail, too, in a process without files."""
+    """A failed import at the first token request would be reported as a defect of keyturn."""
 
     def fail(*_: object) -> None:
         raise failure
@@ -65,10 +65,10 @@ def test_failure_on_the_way_is_not_keyturns_defect(
     assert "s3cret" not in str(caught.value)
 
 
-def test_failure_at_the_import_of_a_plugin_is_not_its_defect(
+def test_system_failure_at_the_import_of_a_plugin_is_not_its_defect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A user would report a missing right on a file to the plugin's authors."""
+    """A user would report a missing file permission to the plugin's authors."""
     information = tmp_path / "unreadable-1.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: unreadable\nVersion: 1\n")
@@ -88,7 +88,7 @@ def test_failure_at_the_import_of_a_plugin_is_not_its_defect(
 def test_failure_in_a_hook_is_logged_with_its_cause(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log would say that a plugin failed with OSError, and not why."""
+    """The log would say that a plugin failed with OSError, but not why."""
 
     class Full:
         @keyturn.plugins.hookimpl
@@ -134,8 +134,10 @@ print(json.dumps([found, connection.token().token_type]))
 
 
 @pytest.mark.parametrize("state", ["warm", "cold"])
-def test_process_without_a_free_descriptor(serve: Callable[..., RawServer], state: str) -> None:
-    """A leak of the application's would be reported as a defect, and not heal with its end."""
+def test_process_without_a_free_file_descriptor(
+    serve: Callable[..., RawServer], state: str
+) -> None:
+    """A descriptor leak of the application would be reported as a defect of keyturn."""
     body = b'{"access_token":"t","token_type":"Bearer","expires_in":60}'
     head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
     url = serve(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body).url

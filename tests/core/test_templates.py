@@ -1,4 +1,4 @@
-"""Templates: what stands for settings in addresses, parameters and headers, and what must not."""
+"""Templates: placeholders for settings in URLs, parameters and headers, and their mistakes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ RENDERED = {
 
 @pytest.fixture
 def platform(platform: Platform) -> Platform:
-    """Give the usual function; queries of API requests use all settings, which must be used."""
+    """Give the usual function; the API's query uses all settings, so that none is unused."""
     claims = {name: f"{{{name}}}" for name in SETTINGS if name != "region"}
     usual = {"api_query": claims | {"region": "{region[auth]}"}}
     return lambda data=None, **settings: platform(
@@ -82,7 +82,7 @@ def platform(platform: Platform) -> Platform:
 def test_parameter_has_the_settings_values(
     platform: Platform, template: str, text: str | None
 ) -> None:
-    """The server would get the template, the word None, or a choice's name for its string."""
+    """The server would receive the template, the word None, or a choice's name."""
     data = {"parameters": {"extra": template}, "settings": SETTINGS, "body_format": "json"}
     request = platform(data | {"scope_name": ""}).token_request()
     sent = dict(request.parameters)
@@ -95,7 +95,7 @@ def test_parameter_has_the_settings_values(
 
 @pytest.mark.parametrize("template", [each for each in RENDERED if "ö" not in str(RENDERED[each])])
 def test_header_has_the_settings_values(platform: Platform, template: str) -> None:
-    """As for parameters; a secret in a header shows as easily."""
+    """The header would have the template, or a transcript would show a secret in it."""
     data = {"token_headers": {"X-Extra": template}, "settings": SETTINGS}
     request = platform(data).token_request()
 
@@ -103,10 +103,10 @@ def test_header_has_the_settings_values(platform: Platform, template: str) -> No
     assert "p1n" not in str(request.redacted().headers) + repr(request)
 
 
-def test_secret_placeholders_do_not_show_in_a_transcript(
+def test_secrets_in_templates_are_masked_in_a_transcript(
     world: World, platform: Platform, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A transcript that a user shows around would hold the PIN."""
+    """A transcript would show the PIN."""
     caplog.set_level(1)
     connection = platform(
         {
@@ -128,7 +128,7 @@ def test_secret_placeholders_do_not_show_in_a_transcript(
     assert "pin=REDACTED" in shown
 
 
-def test_setting_changes_the_fingerprint_wherever_it_stands(platform: Platform) -> None:
+def test_setting_changes_the_fingerprint_wherever_it_is_used(platform: Platform) -> None:
     """Two tenants would share a token."""
     prints = {
         platform({place: {"X-Extra": template}, "settings": SETTINGS}).token_request().fingerprint
@@ -141,7 +141,7 @@ def test_setting_changes_the_fingerprint_wherever_it_stands(platform: Platform) 
 def test_uuid_is_new_each_time_and_the_fingerprint_is_not(
     platform: Platform, serve: Callable[..., RawServer], token_response: bytes
 ) -> None:
-    """A correlation ID that repeats is none; one in the key would make every token a new one."""
+    """A correlation ID would be repeated, or no token would ever be reused."""
     server = serve(token_response)
     data = {"parameters": {"nonce": "{uuid}"}, "token_headers": {"X-Request-Id": "{uuid}"}}
     one, other = (platform(data, real=True, token_url=server.url) for _ in range(2))
@@ -156,8 +156,8 @@ def test_uuid_is_new_each_time_and_the_fingerprint_is_not(
     assert re.search(f"nonce={UUID}$", sent[0])
 
 
-def test_uuid_within_a_string_is_a_setting_that_is_missing() -> None:
-    """Half a correlation ID would be sent as it stands."""
+def test_uuid_within_a_longer_string_is_a_missing_setting() -> None:
+    """The placeholder would be sent unreplaced."""
     with pytest.raises(errors.ConfigurationError, match=r"names \{uuid\}, which is not a setting"):
         provider_from_data(parameters={"id": "x-{uuid}"})
 
@@ -181,12 +181,12 @@ ADDRESSES = {
 
 @pytest.mark.parametrize(("template", "address"), ADDRESSES.items())
 def test_address_has_the_settings_values(platform: Platform, template: str, address: str) -> None:
-    """The secret would go to another place than the platform's."""
+    """The secret would be sent to a host that is not the platform's."""
     assert platform({"token_url": template, "settings": SETTINGS}).token_request().url == address
 
 
 def test_whole_address_may_be_a_setting(platform: Platform) -> None:
-    """Platforms that each customer runs have no fixed address."""
+    """A platform that each customer runs at its own URL could not be described."""
     settings = {"url": {"kind": "url", "title": "URL"}}
     data = {"token_url": "{url}/oauth/token", "api_url": "{url}/api", "settings": settings}
     connection = platform(data, url="https://shop.example/de/")
@@ -197,7 +197,7 @@ def test_whole_address_may_be_a_setting(platform: Platform) -> None:
 
 @pytest.mark.parametrize("datum", ["api_url", "revocation_url"])
 def test_address_needs_its_settings(platform: Platform, datum: str) -> None:
-    """The word None would become part of an address."""
+    """The word None would become a part of a URL."""
     data = {datum: "https://acme.example/{user}/x", "settings": SETTINGS}
 
     def use() -> None:
@@ -212,7 +212,7 @@ def test_address_needs_its_settings(platform: Platform, datum: str) -> None:
 
 
 def test_token_endpoint_needs_its_settings() -> None:
-    """The word None would become part of an address, or the mistake show at no setting."""
+    """The word None would become a part of a URL, or the mistake would name no setting."""
     settings = {"user": SETTINGS["user"]}
     data = {"name": "acme", "token_url": "https://acme.example/{user}/x", "settings": settings}
     found = keyturn.problems(keyturn.plugins.provider_from_data(data), {})
@@ -223,7 +223,7 @@ def test_token_endpoint_needs_its_settings() -> None:
 @given(
     st.text(max_size=12) | st.sampled_from(["a.evil.example/", "evil.example#", "a@b", "..", "a:1"])
 )
-def test_no_setting_moves_an_address(value: str) -> None:
+def test_no_setting_changes_the_host_or_path_of_an_address(value: str) -> None:
     """A tenant's name would send the secret to another host, or to another path."""
     settings = {"tenant": {"title": "Tenant"}}
     for template in ("https://{tenant}.acme.example/token", "https://acme.example/{tenant}/token"):
@@ -269,7 +269,7 @@ MISTAKES = {
     ["parameters", "token_headers", "api_headers", "assertion_claims", "assertion_audience"],
 )
 def test_template_with_a_mistake_is_reported(datum: str, template: str, words: str) -> None:
-    """It would show at the first request, as an error of Python's."""
+    """The mistake would be a raw Python error at the first request."""
     value = template if datum == "assertion_audience" else {"X-Extra": template}
 
     with pytest.raises(errors.ConfigurationError) as caught:
@@ -297,13 +297,13 @@ def test_template_with_a_mistake_is_reported(datum: str, template: str, words: s
     ],
 )
 def test_address_with_a_mistake_is_reported(datum: str, template: str, words: str) -> None:
-    """A secret would stand in logs of servers and proxies, or nothing could be sent."""
+    """Logs of servers and proxies would show a secret, or no request could be sent."""
     with pytest.raises(errors.ConfigurationError, match=f"{datum}: .*{re.escape(words)}"):
         provider_from_data(**{datum: template})
 
 
 def test_property_of_the_settings_is_a_placeholder(world: World) -> None:
-    """What is computed of several settings would need a method of the provider's."""
+    """A value computed from several settings would need a method of the provider."""
 
     class Settings(keyturn.plugins.ConfidentialSettings):
         vip: bool = keyturn.plugins.setting("VIP", default=True)

@@ -1,4 +1,4 @@
-"""TLS to the token endpoint: which certificates are trusted, and how a connection may end."""
+"""TLS to the token endpoint: the trusted certificates, and the end of a connection."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def secured(certificate: trustme.LeafCert, response: bytes, *, unwrap: bool = False) -> Behaviour:
-    """Return a behaviour: TLS with a certificate, then a response, and perhaps TLS's own end."""
+    """Return a behaviour: TLS with a certificate, a response, and optionally close_notify."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
 
@@ -56,7 +56,7 @@ def test_trusted_certificate_is_accepted(
     token_request: RequestTo,
     token_response: bytes,
 ) -> None:
-    """No token would come over TLS."""
+    """No token request would succeed over TLS."""
     server = serve(secured(authority.issue_cert("127.0.0.1"), token_response))
 
     assert trusting.send(token_request(over_tls(server)), 10).status == 200
@@ -66,7 +66,7 @@ def test_trusted_certificate_is_accepted(
 def test_body_may_end_with_the_connection(
     trusting: Transport, serve: Serve, authority: trustme.CA, token_request: RequestTo, unwrap: bool
 ) -> None:
-    """A server that closes without TLS's own end, as many do, would give no token."""
+    """Many servers close without TLS's close_notify; a token from them would be refused."""
     response = b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 100_000
     server = serve(secured(authority.issue_cert("127.0.0.1"), response, unwrap=unwrap))
 
@@ -95,7 +95,7 @@ def test_bad_certificate_is_rejected(
     flaw: str,
     token_response: bytes,
 ) -> None:
-    """The secret would be sent to an attacker between client and server."""
+    """The secret would be sent to an attacker in the network."""
     past = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     certificate = {
         "name": lambda: authority.issue_cert("other.example"),
@@ -116,7 +116,7 @@ def test_bad_certificate_is_rejected(
 def test_failed_handshake_is_a_failure_of_the_endpoint(
     trusting: Transport, serve: Serve, failed_request: FailedRequest, sent: bytes
 ) -> None:
-    """The caller would get an error of ssl."""
+    """The caller would get a raw `ssl` error."""
 
     def no_tls(server: RawServer, connection: socket.socket) -> None:
         del server
@@ -152,7 +152,7 @@ def test_authorities_of_the_environment_are_trusted(
     monkeypatch: pytest.MonkeyPatch,
     variable: str,
 ) -> None:
-    """A company with its own authority would get no token."""
+    """No token request would succeed in a company with its own authority."""
     # OpenSSL looks in a directory for a file that is named after the authority.
     file = tmp_path / subject_hash(authority)
     authority.cert_pem.write_to_path(file)
@@ -171,7 +171,7 @@ def test_unknown_authority_is_rejected_by_default(
     token_response: bytes,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Anyone's certificate would be trusted where the environment names no authority."""
+    """Any certificate would be trusted if the environment names no authority."""
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     server = serve(secured(authority.issue_cert("127.0.0.1"), token_response))

@@ -1,4 +1,4 @@
-"""The option `tls`: which certificate authorities one connection trusts."""
+"""The option `tls`: the certificate authorities that one connection trusts."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def server_url(
     return url.removesuffix("/token").replace("http:", "https:")
 
 
-def test_authority_of_one_connection(
+def test_option_sets_the_authority_of_one_connection(
     server_url: str, authority: trustme.CA, tmp_path: Path
 ) -> None:
-    """A token endpoint with a private authority would need a variable of the whole process."""
+    """A private authority would need an environment variable for the whole process."""
     file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(file)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -71,7 +71,7 @@ def test_authority_of_one_connection(
     ],
 )
 def test_wrong_value_is_a_mistake(tls: Any, message: str) -> None:
-    """A typing error would be reported by the first token request, or not at all."""
+    """A typing error would be reported only at the first token request, or never."""
     with pytest.raises(errors.ConfigurationError) as caught:
         connect("https://shop.example", tls=tls)
 
@@ -80,7 +80,7 @@ def test_wrong_value_is_a_mistake(tls: Any, message: str) -> None:
 
 
 def test_file_that_holds_no_certificate_is_a_mistake(tmp_path: Path) -> None:
-    """A file that is empty would trust no server, without a word about it."""
+    """With an empty file, no server would be trusted, and the error would not say why."""
     file = tmp_path / "ca.pem"
     file.touch()
     with pytest.raises(errors.ConfigurationError, match=r"ca\.pem can't be used"):
@@ -90,7 +90,7 @@ def test_file_that_holds_no_certificate_is_a_mistake(tmp_path: Path) -> None:
 def test_context_of_the_user_is_not_changed(
     token_request: Callable[[str], keyturn.plugins.TokenRequest], tmp_path: Path
 ) -> None:
-    """One tenant's client certificate would be shown for another."""
+    """One tenant's client certificate would be presented for another tenant."""
     transport = Transport(tls=ssl.create_default_context())
     request = attrs.evolve(
         token_request("https://127.0.0.1:9/token"),
@@ -107,7 +107,7 @@ def test_client_certificate_and_authorities_of_one_connection(
     token_response: bytes,
     tmp_path: Path,
 ) -> None:
-    """A connection with a client certificate would forget which authorities to trust."""
+    """A connection with a client certificate would ignore its authorities."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
     authority.configure_trust(context)

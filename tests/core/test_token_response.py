@@ -1,4 +1,4 @@
-"""Reading token responses: each datum that says where something stands, and each edge."""
+"""Reading token responses: each datum that names a field, and edge cases."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DATE = email.utils.formatdate(NOW, usegmt=True)
 
 
 def test_large_response_fits_into_an_entry(read: Callable[..., keyturn.Token]) -> None:
-    """Each process would make a token request of its own, as none could read the store's entry."""
+    """Each process would send its own token request, because none could read the entry."""
     body = USUAL | {"access_token": "t" * 65_536, "small": {"a": "é"}, "scope": "s" * 32_768}
     token = read({}, body | {"most": "x" * 65_500, "large": "é" * 80_000, "list": ["é"] * 6000})
 
@@ -48,7 +48,7 @@ def test_large_response_fits_into_an_entry(read: Callable[..., keyturn.Token]) -
     assert stored.token.extra == token.extra
 
 
-def test_scope_that_fits_into_no_entry_is_refused(read: Callable[..., keyturn.Token]) -> None:
+def test_scope_that_is_too_long_for_an_entry_is_refused(read: Callable[..., keyturn.Token]) -> None:
     """A response could fill the store of all connections."""
     with pytest.raises(errors.InvalidTokenResponse, match="scope"):
         read({}, USUAL | {"scope": "s" * 32_769})
@@ -67,10 +67,10 @@ def test_scope_that_fits_into_no_entry_is_refused(read: Callable[..., keyturn.To
         ("", "t0ken"),
     ],
 )
-def test_token_is_where_the_platform_has_it(
+def test_token_is_read_from_the_platforms_field(
     read: Callable[..., keyturn.Token], field: str, body: object
 ) -> None:
-    """Many platforms wrap their tokens."""
+    """No token of the many platforms that nest it in other fields could be read."""
     data = {"token_field": field, "token_type": "", "missing_lifetime": 60}
 
     assert read(data, body).access_token == "t0ken"
@@ -99,17 +99,17 @@ def test_token_is_where_the_platform_has_it(
 def test_missing_token_is_reported(
     read: Callable[..., keyturn.Token], field: str, body: object
 ) -> None:
-    """Something else would be sent to the API as a token."""
+    """Another value would be sent to the API as a token."""
     data = {"token_field": field, "token_type": "", "missing_lifetime": 60}
 
     with pytest.raises(errors.InvalidTokenResponse, match=field or "a token by itself"):
         read(data, body)
 
 
-def test_token_may_have_a_space_within(
+def test_token_may_contain_a_space(
     world: World, platform: Platform, read: Callable[..., keyturn.Token]
 ) -> None:
-    """RFC 6749 appendix A.12 allows it; it would be refused, or not be found in the store."""
+    """A token with a space, which RFC 6749 appendix A.12 allows, would be refused."""
     token = read({}, USUAL | {"access_token": "QSDK t0ken"})
 
     assert token.access_token == "QSDK t0ken"
@@ -119,15 +119,17 @@ def test_token_may_have_a_space_within(
 
 
 @pytest.mark.parametrize("token", [" t0ken", "t0ken ", " ", "a\tb", "a\nb", "a\x7fb"])
-def test_token_with_other_space_is_refused(read: Callable[..., keyturn.Token], token: str) -> None:
-    """A header would be torn apart, or what arrives would not be the token."""
+def test_token_with_other_whitespace_is_refused(
+    read: Callable[..., keyturn.Token], token: str
+) -> None:
+    """The header would be split, or the API would receive another token."""
     with pytest.raises(errors.InvalidTokenResponse, match="visible ASCII"):
         read({}, USUAL | {"access_token": token})
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "text/plain;charset=utf-8", "application/jwt", ""])
 def test_whole_body_may_be_the_token(read: Callable[..., keyturn.Token], kind: str) -> None:
-    """Some platforms respond with the bare token, and a line break after it."""
+    """A response that is only the token and a line break could not be read."""
     data = {"token_field": "", "token_type": "", "missing_lifetime": 60}
     token = read(data, b" t0ken\r\n", content_type=kind)
 
@@ -147,8 +149,10 @@ def test_whole_body_may_be_the_token(read: Callable[..., keyturn.Token], kind: s
         ("text/plain", b"x" * 65_537),
     ],
 )
-def test_page_is_no_token(read: Callable[..., keyturn.Token], kind: str, body: bytes) -> None:
-    """A log-in page, or an error, would be sent to the API as a token."""
+def test_page_is_not_read_as_a_token(
+    read: Callable[..., keyturn.Token], kind: str, body: bytes
+) -> None:
+    """A login page or an error would be sent to the API as a token."""
     data = {"token_field": "", "token_type": "", "missing_lifetime": 60}
 
     with pytest.raises(errors.InvalidTokenResponse, match="a token by itself"):
@@ -169,10 +173,10 @@ def test_page_is_no_token(read: Callable[..., keyturn.Token], kind: str, body: b
         ("Bearer", ..., None),
     ],
 )
-def test_token_type_is_the_platforms(
+def test_token_type_must_be_the_one_that_the_platform_declares(
     read: Callable[..., keyturn.Token], required: str, given: object, token_type: str | None
 ) -> None:
-    """A token of another kind, such as DPoP's, must not be sent as it stands."""
+    """A token of another type, such as DPoP, would be sent as a bearer token."""
     body = {**USUAL, "token_type": given}
     if given is ...:
         del body["token_type"]
@@ -183,8 +187,8 @@ def test_token_type_is_the_platforms(
             read({"token_type": required}, body)
 
 
-def test_status_of_a_token_is_the_platforms(read: Callable[..., keyturn.Token]) -> None:
-    """Some platforms report a created token with 201, and never send 200."""
+def test_token_is_read_at_the_platforms_status(read: Callable[..., keyturn.Token]) -> None:
+    """A platform that sends a token with status 201 would give no token."""
     assert read({"token_status": 201}, USUAL, status=201).access_token == "t0ken"
     with pytest.raises(errors.InvalidTokenResponse, match="HTTP 200"):
         read({"token_status": 201}, USUAL)
@@ -200,10 +204,10 @@ def test_status_of_a_token_is_the_platforms(read: Callable[..., keyturn.Token]) 
         (",", "a,,b", "a  b"),
     ],
 )
-def test_scope_is_read_as_it_is_written(
+def test_scope_is_read_in_the_platforms_format(
     read: Callable[..., keyturn.Token], separator: str, given: str, granted: str | None
 ) -> None:
-    """Each response would be taken for a narrower scope than was requested."""
+    """Each response would seem to grant a narrower scope than requested."""
     assert read({"scope_separator": separator}, USUAL | {"scope": given}).scope == granted
 
 
@@ -225,17 +229,17 @@ TOKENS_IN_EXTRA: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize(("field", "body", "extra"), TOKENS_IN_EXTRA.values(), ids=TOKENS_IN_EXTRA)
-def test_other_fields_hold_no_token(
+def test_extra_contains_no_token(
     read: Callable[..., keyturn.Token], field: str, body: dict[str, Any], extra: dict[str, Any]
 ) -> None:
-    """What a program may print or log would hold a token."""
+    """A program that prints or logs `extra` would show a token."""
     data = {"token_field": field, "token_type": "", "missing_lifetime": 60}
 
     assert dict(read(data, body).extra) == extra
 
 
-def test_other_fields_end_somewhere(read: Callable[..., keyturn.Token]) -> None:
-    """A response nested absurdly would exhaust the stack of the program that stores it."""
+def test_nesting_of_extra_is_bounded(read: Callable[..., keyturn.Token]) -> None:
+    """A deeply nested response would exhaust the stack of a program that stores it."""
     deep: Any = "bottom"
     for _ in range(100):
         deep = {"a": [deep]}
@@ -250,10 +254,10 @@ def test_other_fields_end_somewhere(read: Callable[..., keyturn.Token]) -> None:
 
 @pytest.mark.parametrize("value", [None, "", 0, 0.0, "0", False, [], {}, ...])
 @pytest.mark.parametrize("field", ["error", "status.code", "errors.0.code"])
-def test_code_that_says_no_error_is_none(
+def test_code_for_no_error_is_not_an_error(
     read: Callable[..., keyturn.Token], field: str, value: object
 ) -> None:
-    """Platforms that always name a code would never give a token."""
+    """A platform that always sends a code would never give a token."""
     first, *rest = field.split(".")
     content: Any = value
     for name in reversed(rest):
@@ -267,7 +271,7 @@ def test_code_that_says_no_error_is_none(
 def test_code_that_means_success_is_no_error(
     read: Callable[..., keyturn.Token], code: object
 ) -> None:
-    """Each token of a platform that names its successes would be taken for an error."""
+    """Each token of a platform that sends a success code would be read as an error."""
     data = {"error_field": "code", "success_codes": ("200", "SUCCESS")}
 
     assert read(data, USUAL | {"code": code}).access_token == "t0ken"
@@ -300,14 +304,14 @@ ERROR_FIELDS: dict[str, tuple[dict[str, Any], object, type[Exception], str]] = {
 
 
 @pytest.mark.parametrize(("data", "body", "kind", "words"), ERROR_FIELDS.values(), ids=ERROR_FIELDS)
-def test_error_inside_200_is_an_error(
+def test_error_with_status_200_is_an_error(
     read: Callable[..., keyturn.Token],
     data: dict[str, Any],
     body: dict[str, Any],
     kind: type[Exception],
     words: str,
 ) -> None:
-    """Platforms report with status 200 that there is no token; some send one beside the error."""
+    """An error that a platform sends with status 200 would be read as a token."""
     with pytest.raises(kind) as caught:
         read(data, USUAL | body)
 
@@ -332,7 +336,7 @@ CODES = {
 def test_platforms_code_is_translated(
     read: Callable[..., keyturn.Token], code: str, kind: type[errors.KeyturnError], status: int
 ) -> None:
-    """A user would not know what to correct, and a passing failure would not be retried."""
+    """The error would not say what to correct, and a transient failure would not be retried."""
     data = {"error_field": "code", "error_codes": {"E-17": code}}
 
     with pytest.raises(errors.KeyturnError) as caught:
@@ -343,7 +347,7 @@ def test_platforms_code_is_translated(
 
 
 def test_secret_in_an_error_is_hidden(read: Callable[..., keyturn.Token]) -> None:
-    """Platforms quote what they were sent."""
+    """An error message that quotes the request would show the secret."""
     data = {"error_field": "code", "error_description_field": "text"}
 
     with pytest.raises(errors.KeyturnError) as caught:
@@ -380,10 +384,10 @@ API_ADDRESSES = {
 @pytest.mark.parametrize(
     ("address", "domains", "api_url"), API_ADDRESSES.values(), ids=API_ADDRESSES
 )
-def test_api_address_of_a_response_is_believed_below_its_domains(
+def test_api_url_of_a_response_is_used_only_within_its_domains(
     world: World, platform: Platform, address: object, domains: tuple[str, ...], api_url: str | None
 ) -> None:
-    """A token would be sent to a host that only a response names."""
+    """A token would be sent to any host that a response names."""
     world.endpoint.responses.append(world.endpoint.token("t0ken", urls={"api": address}))
     connection = platform({"api_url_field": "urls.api", "api_domains": list(domains)})
     if api_url:
@@ -395,7 +399,9 @@ def test_api_address_of_a_response_is_believed_below_its_domains(
     assert len(world.endpoint.requests) == 1
 
 
-def test_users_api_address_goes_before_the_responses(world: World, platform: Platform) -> None:
+def test_api_url_of_the_user_overrides_that_of_the_response(
+    world: World, platform: Platform
+) -> None:
     """A gateway before the API could not be used."""
     world.endpoint.responses.append(world.endpoint.token("t0ken", api="https://evil.example"))
     connection = platform({"api_url_field": "api"}, api_url="https://gateway.example")
@@ -417,10 +423,10 @@ def test_users_api_address_goes_before_the_responses(world: World, platform: Pla
         ),
     ],
 )
-def test_api_request_has_these_headers(
+def test_api_request_has_the_declared_headers(
     platform: Platform, data: dict[str, Any], headers: dict[str, str]
 ) -> None:
-    """The API would not find the token, or not what else it wants."""
+    """The API would not find the token, or another header that it needs."""
     settings = {
         "tenant": {"title": "Tenant", "default": "t"},
         "user": {"title": "User", "optional": True},
@@ -433,7 +439,7 @@ def test_api_request_has_these_headers(
     assert "X-Key: k" not in connection.explain()
 
 
-# --- Whatever comes ---
+# --- Arbitrary responses ---
 
 
 JSON_VALUES = st.recursive(
@@ -460,10 +466,10 @@ BODIES = JSON_VALUES.map(lambda value: json.dumps(value).encode()) | st.binary(m
 
 
 @given(MAPPINGS, BODIES, st.sampled_from(["application/json", "text/plain", "text/html", ""]))
-def test_any_response_gives_a_token_or_our_error(
+def test_any_response_gives_a_token_or_a_keyturn_error(
     mapping: TokenResponseMapping, body: bytes, kind: str
 ) -> None:
-    """An unforeseen response would break the program with an error of Python's."""
+    """An unforeseen response would break the program with a raw Python error."""
     response = keyturn.plugins.Response(200, {"content-type": kind, "date": DATE}, body, NOW)
     error = read_error(response, mapping)
     assert error is None or isinstance(error.code, str)
@@ -477,7 +483,7 @@ def test_any_response_gives_a_token_or_our_error(
 
 
 @pytest.mark.parametrize("declared", [[200, 201], [201], 201])
-def test_token_comes_with_each_of_the_statuses(
+def test_token_is_read_at_each_declared_status(
     read: Callable[..., keyturn.Token], declared: object
 ) -> None:
     """A platform that creates a session with 201 and returns an open one with 200 would fail."""
@@ -492,13 +498,13 @@ def test_token_comes_with_each_of_the_statuses(
 
 @pytest.mark.parametrize("declared", [[], [200, 404], [100], ["200"], [True], 200.5, "200"])
 def test_wrong_statuses_are_reported(platform: Platform, declared: object) -> None:
-    """No token would be read, or an error's page as one."""
+    """No token would be read, or an error page would be read as a token."""
     with pytest.raises(errors.ConfigurationError, match=r"token_status: must be (from 200|an int)"):
         platform({"token_status": declared})
 
 
-def test_statuses_may_be_written_in_python(world: World) -> None:
-    """An author of a class could give one status only."""
+def test_statuses_may_be_a_frozenset(world: World) -> None:
+    """A provider class could declare only one status."""
     for declared in (201, frozenset({200, 201})):
         assert problems(world.changed(token_status=declared)) == []
     assert (

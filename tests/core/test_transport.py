@@ -32,10 +32,10 @@ SECRET = "s3cret-for-tests"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
-def test_response_arrives_whole(
+def test_response_is_received_completely(
     transport: Transport, serve: Serve, token_request: RequestTo
 ) -> None:
-    """Status, headers or body would be lost, or the start of the token's lifetime misjudged."""
+    """Status, headers or body would be lost, or the token's lifetime would start too late."""
     server = serve(b"HTTP/1.1 418 X\r\nX-One: a\r\nContent-Length: 3\r\n\r\n\x00\xff!")
     before = time.time()
     response = transport.send(token_request(server.url), 10)
@@ -61,7 +61,7 @@ def test_redirect_is_not_followed(
 
 
 def endless(server: RawServer, connection: socket.socket) -> None:
-    """Send a body without end."""
+    """Send an endless body."""
     server.read_request(connection)
     connection.sendall(HEAD + b"\r\n")
     while not server.ended.is_set():
@@ -91,7 +91,7 @@ def test_large_response_is_rejected(
 def test_endless_response_is_rejected(
     transport: Transport, serve: Serve, failed_request: FailedRequest
 ) -> None:
-    """A hostile endpoint could keep a caller waiting forever."""
+    """A hostile endpoint could block a caller forever."""
     assert isinstance(failed_request(transport, serve(endless).url), errors.InvalidTokenResponse)
 
 
@@ -139,7 +139,7 @@ def test_unexpected_compression_is_rejected(encoding: str) -> None:
 def test_broken_compression_is_a_failure_of_the_endpoint(
     transport: Transport, serve: Serve, failed_request: FailedRequest
 ) -> None:
-    """The caller would get a library's own error."""
+    """The caller would get a raw error of a library."""
     error = failed_request(transport, serve(HEAD + b"Content-Encoding: gzip\r\n\r\nnot gzip").url)
 
     assert isinstance(error, errors.EndpointUnavailable)
@@ -155,10 +155,10 @@ def test_compressed_response_that_was_cut_off_is_a_failure_of_the_endpoint(
     kept: int,
     failed_request: FailedRequest,
 ) -> None:
-    """Half a response would be read as a whole one."""
+    """A partial response would be read as a complete one."""
     encoding = b"gzip" if pack is gzip.compress else b"deflate"
     head = HEAD + b"Content-Encoding: %s\r\n\r\n" % encoding
-    noise = bytes(range(256))  # incompressible: some of it comes out before the end
+    noise = bytes(range(256))  # incompressible: a part is decompressed before the end
     response = head + pack(noise)[: kept if kept < 0 else len(noise) - kept]
     error = failed_request(transport, serve(response).url)
 
@@ -213,7 +213,7 @@ def test_empty_body_may_name_an_encoding(encoding: str) -> None:
 
 
 def test_header_that_is_not_ascii_is_reported(transport: Transport, serve: Serve) -> None:
-    """A secret that only a body can hold would count as a provider's defect, or be shown."""
+    """A secret that can't be in a header would be reported as a provider's defect, or be shown."""
     server = serve(b"")
     pairs = (("X-Key", keyturn.Secret(f"{SECRET}\u00e9")),)
     request = keyturn.plugins.TokenRequest("acme", server.url, extra_headers=pairs)
@@ -241,14 +241,14 @@ WHOLE = HEAD + b'Content-Length: 20\r\n\r\n{"access_token":"x"}'
 
 @pytest.mark.parametrize("sent", range(0, len(WHOLE) - 1, 7))
 @pytest.mark.parametrize("end", [resetting, lambda sent: sent], ids=["reset", "hang-up"])
-def test_torn_response_is_a_failure_of_the_endpoint(
+def test_incomplete_response_is_a_failure_of_the_endpoint(
     transport: Transport,
     serve: Serve,
     sent: int,
     end: Callable[[bytes], object],
     failed_request: FailedRequest,
 ) -> None:
-    """Half a response would be used, or the caller get a library's own error."""
+    """A partial response would be used, or the caller would get a raw error of a library."""
     error = failed_request(transport, serve(end(WHOLE[:sent])).url)
 
     assert isinstance(error, errors.EndpointUnavailable)
@@ -261,17 +261,17 @@ def test_torn_response_is_a_failure_of_the_endpoint(
      HEAD + b"Content-Length: x\r\n\r\n", HEAD + b"A: b\r\n" * 50_000,
      HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"],
 )  # fmt: skip
-def test_what_is_not_http_is_a_failure_of_the_endpoint(
+def test_response_that_is_not_http_is_a_failure_of_the_endpoint(
     transport: Transport, serve: Serve, garbage: bytes, failed_request: FailedRequest
 ) -> None:
-    """The caller would get a library's own error."""
+    """The caller would get a raw error of a library."""
     assert isinstance(failed_request(transport, serve(garbage).url), errors.EndpointUnavailable)
 
 
 def test_refused_connection_is_reported(
     transport: Transport, failed_request: FailedRequest, refused_port: int
 ) -> None:
-    """The user would not learn that no server listens there."""
+    """The error would not say that no server listens at the address."""
     url = f"http://127.0.0.1:{refused_port}/token"
     error = failed_request(transport, url)
 
@@ -290,7 +290,7 @@ def test_netrc_is_not_read(
 ) -> None:
     """Credentials of another account would be sent beside the client's."""
     netrc = f"{tmp_path}/netrc"
-    with open(netrc, "w", encoding="utf-8") as file:  # noqa: PTH123 - named by the environment
+    with open(netrc, "w", encoding="utf-8") as file:  # noqa: PTH123 - the path is a string
         file.write("machine 127.0.0.1 login other password other\n")
     monkeypatch.setenv("NETRC", netrc)
     server = serve(token_response)
@@ -329,7 +329,7 @@ def test_unsafe_address_is_rejected_before_anything_is_sent(
 def test_response_that_comes_before_the_request_is_read_counts(
     transport: Transport, serve: Serve
 ) -> None:
-    """A server that refuses a large request early would count as a network failure."""
+    """An early refusal of a large request would count as a network failure."""
 
     def refuse(server: RawServer, connection: socket.socket) -> None:
         del server

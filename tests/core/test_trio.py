@@ -1,4 +1,4 @@
-"""The same single flight for tasks of trio: one request for all callers, and no cancellation."""
+"""Single flight for trio tasks: one request for all callers, which no cancellation ends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def hold(world: World) -> threading.Event:
-    """Hold back the endpoint's next response until the event is set."""
+    """Delay the endpoint's next response until the event is set."""
     opened = threading.Event()
 
     def response() -> keyturn.plugins.Response:
@@ -36,7 +36,7 @@ def hold(world: World) -> threading.Event:
 
 
 def test_tasks_and_threads_share_one_request(world: World) -> None:
-    """A trio program would get no token at all, or send a request for each task."""
+    """A trio program would get no token, or send a request for each task."""
     connection = world.connect()
     opened = hold(world)
     tokens: list[str] = []
@@ -52,7 +52,7 @@ def test_tasks_and_threads_share_one_request(world: World) -> None:
             for _ in range(50):
                 nursery.start_soon(ask_async)
             await trio.testing.wait_all_tasks_blocked()
-            opened.set()  # this runs while they wait: they don't block the loop
+            opened.set()  # this runs while the tasks wait, so they don't block the loop
 
     threads = [threading.Thread(target=ask) for _ in range(10)]
     for thread in threads:
@@ -65,7 +65,7 @@ def test_tasks_and_threads_share_one_request(world: World) -> None:
 
 
 def test_cancelled_task_cancels_no_other(world: World) -> None:
-    """The first caller's cancellation would fail all who wait with it, or repeat the request."""
+    """The first caller's cancellation would fail all other waiters, or repeat the request."""
     connection = world.connect()
     opened = hold(world)
     tokens: list[str] = []
@@ -88,7 +88,7 @@ def test_cancelled_task_cancels_no_other(world: World) -> None:
     assert len(world.endpoint.requests) == 1
 
 
-def test_run_that_has_ended_harms_no_other_caller(
+def test_ended_run_does_not_affect_other_callers(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Waking a task whose run has ended would break the worker's other waiters."""
@@ -108,8 +108,8 @@ def test_run_that_has_ended_harms_no_other_caller(
     assert len(world.endpoint.requests) == 1
 
 
-def test_waiting_has_an_end() -> None:
-    """A worker that hangs would hang every task with it."""
+def test_wait_for_a_request_times_out() -> None:
+    """A hanging worker would block every task."""
     future: Future[bool] = Future()
     trio.run(wait, future, 0.01)
     assert not future.done()
@@ -118,21 +118,21 @@ def test_waiting_has_an_end() -> None:
 
 
 def test_failure_reaches_the_task(world: World) -> None:
-    """An error response would hang the task, or be lost."""
+    """After an error response, the task would hang, or the error be lost."""
     world.endpoint.refuse()
     with pytest.raises(errors.InvalidClient):
         trio.run(world.connect().atoken)
 
 
-def test_asyncio_goes_on_where_trio_was_imported(world: World) -> None:
-    """A program that imports both would wait in the wrong loop."""
+def test_asyncio_works_after_trio_was_imported(world: World) -> None:
+    """A program that imports asyncio and trio would wait in the wrong loop."""
     assert asyncio.run(world.connect().atoken()).access_token == "token-1"
 
 
 def test_httpx_under_trio(
     serve: Callable[..., RawServer], http_response: Callable[..., bytes], token_response: bytes
 ) -> None:
-    """The adapter would work under asyncio alone, though httpx works under both."""
+    """The adapter would work only under asyncio, although httpx works under both."""
     api, endpoint = serve(http_response({"ok": True})), serve(token_response)
     base = api.url.removesuffix("/token")
     connection = keyturn.connect(

@@ -1,4 +1,4 @@
-"""Addresses that a secret may be sent to, and every trick to make one that it must not."""
+"""URLs that a secret may be sent to, and attempts to change them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ BAD_LABELS = [
 @for_each("bad", BAD_LABELS)
 @for_each(("name", "length"), [("client", 63), ("region", 59)])
 def test_bad_label_is_refused_with_its_setting_named(name: str, length: int, bad: str) -> None:
-    """Who controls a tenant's name would get the secret sent to a host of their choice."""
+    """An attacker who chooses a tenant's name could send the secret to any host."""
     settings: dict[str, Any] = {"client": "acme", "environment": "stage"}
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         keyturn.connect(
@@ -77,8 +77,8 @@ def test_bad_label_is_refused_with_its_setting_named(name: str, length: int, bad
 
 
 @pytest.mark.parametrize("bad", BAD_LABELS)
-def test_bad_host_value_of_a_careless_provider_is_refused(world: World, bad: str) -> None:
-    """A plugin that forgets to check a setting would let it end the host."""
+def test_bad_host_value_that_a_provider_does_not_check_is_refused(world: World, bad: str) -> None:
+    """A setting that a plugin does not check could end the host in a URL."""
     careless = type("Careless", (world.plain,), {"token_url": "https://{client_id}.acme.example"})
     settings = world.connect().settings
     request = None
@@ -91,15 +91,15 @@ def test_bad_host_value_of_a_careless_provider_is_refused(world: World, bad: str
 
 
 class RawSetting(keyturn.plugins.Settings):
-    """Settings with any string at all."""
+    """Settings with a string that is not checked."""
 
     value: str = keyturn.plugins.setting("Value", check=lambda _: None)
 
 
 @given(st.text())
 @example("a/b")
-def test_what_stands_in_a_path_stays_one_segment(text: str) -> None:
-    """A setting in the path would change where the request goes."""
+def test_value_in_a_path_stays_one_segment(text: str) -> None:
+    """A setting in the path would change the URL's other segments."""
 
     class Named(keyturn.plugins.Provider[Any]):
         name = "acme"
@@ -115,7 +115,7 @@ def test_what_stands_in_a_path_stays_one_segment(text: str) -> None:
 
 @given(st.text(alphabet=st.characters(codec="ascii")) | st.text())
 def test_label_is_one_label_or_refused(text: str) -> None:
-    """What passes as a label could have a dot, an upper-case letter or worse."""
+    """A value with a dot or an upper-case letter would be accepted as a label."""
     if label_problem(text) is None:
         assert 1 <= len(text) <= 63
         assert set(text) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -144,7 +144,7 @@ GOOD_URLS = [
 
 @for_each("url", GOOD_URLS)
 def test_good_url_is_accepted(url: str) -> None:
-    """A user could not name a right address."""
+    """A valid URL would be refused."""
     assert url_problem(url) is None
 
 
@@ -218,13 +218,13 @@ BAD_URLS = [
 
 @for_each("url", BAD_URLS)
 def test_bad_url_is_refused(url: str) -> None:
-    """A secret would be sent in the clear, or where another parser thinks it should go."""
+    """A secret would be sent unencrypted, or to the host that another parser reads."""
     assert url_problem(url) is not None
 
 
 @given(st.from_regex(r"https?://[a-z0-9@:\[\]./?#\\%-]{1,30}", fullmatch=True))
 def test_accepted_url_means_the_same_to_every_parser(url: str) -> None:
-    """The check would see another host than the HTTP client."""
+    """The check would read another host than the HTTP client."""
     if url_problem(url) is not None:
         return
     split, sent = urlsplit(url), httpx.URL(url)
@@ -261,28 +261,28 @@ def test_origin_is_scheme_host_and_unusual_port(url: str, expected: str) -> None
 
 
 @pytest.mark.parametrize("url", ["", "/x", "https://user@a.example", "mailto:a@b.example"])
-def test_what_has_no_origin_is_refused(url: str) -> None:
-    """An adapter would take an odd address for the API's."""
+def test_url_without_an_origin_is_refused(url: str) -> None:
+    """An adapter would treat an invalid URL as the API's."""
     with pytest.raises(ValueError, match="not an absolute"):
         origin(url)
 
 
 @pytest.mark.parametrize("domain", ["a.example", "localhost", "a-b.c0", "3m.example"])
-def test_domain_is_a_domain(domain: str) -> None:
-    """A right domain would be refused."""
+def test_valid_domain_is_accepted(domain: str) -> None:
+    """A valid domain would be refused."""
     assert domain_problem(domain) is None
     assert domain_problem(f"{domain}.{'a.' * 130}b") is not None
     assert re.fullmatch(domain_pattern(), domain)
 
 
 @pytest.mark.parametrize("domain", ["", ".a", "a..b", "a/b", "a:1", "A.example", "10.1", "a.0x7f"])
-def test_what_is_no_domain_is_refused(domain: str) -> None:
-    """A domain from the settings would lead the secret to another host."""
+def test_invalid_domain_is_refused(domain: str) -> None:
+    """A domain in the settings could send the secret to another host."""
     assert domain_problem(domain) is not None
 
 
 def test_host_and_port_have_bounds() -> None:
-    """Parsers, and resolvers, would make of a longer host or a larger port what they like."""
+    """Parsers and resolvers would treat a longer host or a larger port differently."""
     longest = ".".join(["a" * 63] * 3 + ["b" * 61])
     assert [domain_problem(longest), url_problem(f"https://{longest}:65535")] == [None, None]
 
@@ -291,14 +291,14 @@ def test_host_and_port_have_bounds() -> None:
     assert url_problem("https://a.example:65536") is not None
 
 
-def test_loopback_is_loopback_in_any_case() -> None:
-    """A test server's address would be refused for its capitals."""
+def test_loopback_is_recognized_in_upper_case() -> None:
+    """A test server's URL would be refused because of its upper-case letters."""
     assert url_problem("http://LocalHost:8000/token") is None
 
 
 @given(st.text(alphabet="ab0-.A/"))
-def test_patterns_of_schemas_say_what_the_checks_say(text: str) -> None:
-    """A form made from a schema would take what is refused later."""
+def test_patterns_of_schemas_agree_with_the_checks(text: str) -> None:
+    """A form made from a schema would accept a value that is refused later."""
     assert (label_problem(text) is None) == bool(re.fullmatch(LABEL_PATTERN, text))
     assert (domain_problem(text) is None) == bool(re.fullmatch(domain_pattern(), text))
 
@@ -307,7 +307,7 @@ HOSTS = ["a.example", "1.2.3.4", "1.2.3", "a.0x7f", "[::1]", "[::2]", "LocalHost
 
 
 @for_each("url", [*GOOD_URLS, *BAD_URLS])
-def test_pattern_of_a_url_says_of_the_table_what_the_check_says(url: str) -> None:
+def test_pattern_of_a_url_agrees_with_the_check_for_the_table(url: str) -> None:
     """A form made from a schema would take an address that is refused later."""
     assert (url_problem(url) is None) == bool(re.fullmatch(url_pattern(), url))
 
@@ -322,7 +322,7 @@ def test_pattern_of_a_url_says_of_the_table_what_the_check_says(url: str) -> Non
         st.text("%2eE./a", max_size=8),
     )
 )
-def test_pattern_of_a_url_says_what_the_check_says(url: str) -> None:
+def test_pattern_of_a_url_agrees_with_the_check(url: str) -> None:
     """A form made from a schema would take an address that is refused later."""
     assert (url_problem(url) is None) == bool(re.fullmatch(url_pattern(), url))
 
@@ -339,8 +339,8 @@ def test_pattern_of_a_url_says_what_the_check_says(url: str) -> None:
         ("acme.example", False),
     ],
 )
-def test_host_is_the_domain_or_lies_below_it(url: str, below: bool) -> None:
-    """A token would go to a host that only looks like the platform's."""
+def test_host_must_be_the_domain_or_a_subdomain(url: str, below: bool) -> None:
+    """A token would be sent to a host that only looks like the platform's."""
     assert is_below(url, "acme.example") is below
 
 
@@ -349,7 +349,7 @@ def test_host_is_the_domain_or_lies_below_it(url: str, below: bool) -> None:
     ["http\u017f://localhost:1234", "https://\u017fhop.example", "https://\u212aey.example"],
 )
 def test_letters_that_only_look_like_ascii_are_refused(address: str) -> None:
-    """Letters that fold to ASCII in a match without regard to case would pass for them."""
+    """Letters that a case-insensitive match folds to ASCII would be accepted as ASCII."""
     assert url_problem(address) is not None
     with pytest.raises(ValueError, match="not an absolute"):
         origin(address)

@@ -1,4 +1,4 @@
-"""Thousands of tenants in one process: bounded threads, and a share of them for each host."""
+"""Thousands of tenants in one process: a bound on threads, and a share for each host."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Hosts:
 
 @pytest.fixture
 def hosts(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
-    """Give the endpoints of all tenants; nothing hangs any more at the end."""
+    """Give the endpoints of all tenants; all are released at the end."""
     hosts = Hosts(world)
     monkeypatch.setattr(world.endpoint, "send", hosts)
     yield hosts
@@ -63,12 +63,12 @@ def hosts(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
 
 
 def worker_threads() -> int:
-    """Return how many workers this process has."""
+    """Return the number of workers of this process."""
     return sum(thread.name == "keyturn-worker" for thread in threading.enumerate())
 
 
 async def beside(world: World, hosts: Hosts, tenants: list[str], healthy: list[str]) -> int:
-    """Request tokens of healthy tenants while others hang; return how many requests hang then."""
+    """Request tokens of healthy tenants while others hang; return how many requests hang."""
     hanging = [
         asyncio.create_task(world.connect(tenant=tenant, client_id=f"c{number}").atoken())
         for number, tenant in enumerate(tenants)
@@ -84,8 +84,8 @@ async def beside(world: World, hosts: Hosts, tenants: list[str], healthy: list[s
     return busy
 
 
-def test_hosts_that_hang_take_bounded_threads(world: World, hosts: Hosts) -> None:
-    """Six hundred hosts that hang would take as many threads, or the last one of the others."""
+def test_hanging_hosts_use_a_bounded_number_of_threads(world: World, hosts: Hosts) -> None:
+    """Six hundred hanging hosts would use as many threads, or leave none for other hosts."""
     world.connect(tenant="known").token()
     tenants = [f"hang-{number}" for number in range(600)]
 
@@ -93,25 +93,25 @@ def test_hosts_that_hang_take_bounded_threads(world: World, hosts: Hosts) -> Non
     assert len(set(hosts.busy)) == 600
 
 
-def test_host_that_hangs_gets_its_share(world: World, hosts: Hosts) -> None:
-    """The tenants of one provider that hangs would stop those of all others."""
+def test_hanging_host_uses_only_its_share(world: World, hosts: Hosts) -> None:
+    """The tenants of one hanging provider would block those of all others."""
     assert asyncio.run(beside(world, hosts, ["hang"] * 600, ["one", "two", "three"])) <= 8
     assert len(hosts.busy) == 600
 
 
 @pytest.fixture
 def few_workers() -> Iterator[None]:
-    """Let eight token requests be in progress."""
+    """Allow eight token requests in progress."""
     keyturn.Connections(store="memory://", max_requests=8)
     yield
     limit_requests(256)
 
 
 @pytest.mark.usefixtures("few_workers")
-def test_hosts_that_were_never_seen_and_hang_stop_no_other_such_host(
+def test_hanging_new_hosts_do_not_block_another_new_host(
     world: World, hosts: Hosts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A new customer would get no token while hundreds of others have hosts that hang."""
+    """A new customer would get no token while the hosts of hundreds of others hang."""
     monkeypatch.setattr(schedule, "_LEASH", 0.02)
     monkeypatch.setattr(token_request, "_SLOW", 0.01)
     caplog.set_level(logging.INFO, "keyturn")
@@ -123,8 +123,8 @@ def test_hosts_that_were_never_seen_and_hang_stop_no_other_such_host(
 
 
 @pytest.mark.usefixtures("hosts")
-def test_caller_in_the_queue_learns_why(world: World) -> None:
-    """An operator would look for a fault in the network, or in the store."""
+def test_error_of_a_queued_caller_says_why(world: World) -> None:
+    """An operator would look for a failure of the network or the store."""
 
     async def fail() -> list[str]:
         connections = [
@@ -143,7 +143,7 @@ def test_caller_in_the_queue_learns_why(world: World) -> None:
 
 @pytest.fixture
 def blocked_resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Give an event for which the resolution of each name waits."""
+    """Give an event that ends the resolution of each name."""
     released = threading.Event()
 
     def resolve(*_: object, **__: object) -> list[Any]:
@@ -161,7 +161,7 @@ def blocked_resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Even
 def test_deadline_holds_while_a_name_is_resolved(
     blocked_resolver: threading.Event, asynchronous: bool
 ) -> None:
-    """A dead name server would hold a caller for twelve seconds instead of its timeout."""
+    """A dead name server would block a caller for twelve seconds instead of its timeout."""
     connection = keyturn.connect(
         "orocommerce",
         url="https://shop.example",
@@ -178,15 +178,15 @@ def test_deadline_holds_while_a_name_is_resolved(
 
 @pytest.fixture
 def one_worker() -> Iterator[None]:
-    """Let one token request be in progress."""
+    """Allow one token request in progress."""
     keyturn.Connections(store="memory://", max_requests=1)
     yield
     limit_requests(256)
 
 
 @pytest.mark.usefixtures("one_worker")
-def test_worker_that_needs_another_token_does_not_wait_for_itself(world: World) -> None:
-    """A value that is computed from another connection's token would stop a full pool."""
+def test_worker_that_needs_another_token_does_not_deadlock(world: World) -> None:
+    """A value that is computed from another connection's token would block a full pool."""
     other = world.connect(tenant="other")
     started, may_ask = threading.Event(), threading.Event()
 
@@ -217,8 +217,8 @@ def test_worker_that_needs_another_token_does_not_wait_for_itself(world: World) 
 
 
 @pytest.mark.parametrize("most", [0, 301, 1.5, True, "8"])
-def test_number_of_requests_is_checked(most: Any) -> None:
-    """A typing error would stop all token requests, or start thousands of threads."""
+def test_max_requests_is_checked(most: Any) -> None:
+    """A typing error would prevent all token requests, or start thousands of threads."""
     with pytest.raises(errors.ConfigurationError, match="an integer, 1 to 300"):
         keyturn.Connections(store="memory://", max_requests=most)
 
@@ -240,30 +240,30 @@ asyncio.run(connect(0).aforget())
 """
 
 
-def test_without_any_thread_callers_do_the_work(
+def test_callers_do_the_work_if_no_thread_can_be_started(
     serve: Callable[..., Any], token_response: bytes, run_python: Callable[..., str]
 ) -> None:
-    """Where threads are forbidden, or at the interpreter's end, no caller would get a token."""
+    """Without threads, or at interpreter shutdown, no caller would get a token."""
     server = serve(token_response)
 
     assert run_python(NO_THREAD, server.url.removesuffix("/token")).split() == ["t0ken", "19"]
 
 
 def refuse(_: threading.Thread) -> None:
-    """Stand for a system without another thread."""
+    """Refuse to start a thread, as a system at its limit does."""
     raise RuntimeError("can't start new thread")
 
 
-def test_worker_that_can_start_no_other_does_the_work_itself(
+def test_worker_runs_queued_tasks_if_no_other_can_be_started(
     monkeypatch: pytest.MonkeyPatch, wait_until: Callable[[Callable[[], object]], None]
 ) -> None:
-    """A task that was queued when threads ran out would never be done."""
+    """A task that was queued when no thread could be started would never run."""
     workers, begun = Workers(4), threading.Event()
     done: list[int] = []
 
     def first() -> Lane:
         assert begun.wait(10)
-        return "proven"  # so that both others may begin
+        return "proven"  # so that more of its tasks may begin
 
     workers.submit("h", lambda: "suspect")
     wait_until(lambda: not workers.load())
@@ -276,7 +276,7 @@ def test_worker_that_can_start_no_other_does_the_work_itself(
     wait_until(lambda: sorted(done) == [0, 1, 2])
 
 
-def test_caller_without_a_worker_does_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_caller_without_a_worker_runs_the_queued_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks of several callers could wait for a worker that never comes."""
     workers, order, start = Workers(4), list[str](), threading.Thread.start
 
@@ -287,7 +287,7 @@ def test_caller_without_a_worker_does_what_waits(monkeypatch: pytest.MonkeyPatch
         order.append("first")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    workers.submit("h", lambda: "suspect")  # its tasks wait for each other
+    workers.submit("h", lambda: "suspect")  # its tasks run one after another
     workers.submit("h", first)
 
     assert order == ["first", "second"]
@@ -296,7 +296,7 @@ def test_caller_without_a_worker_does_what_waits(monkeypatch: pytest.MonkeyPatch
 def test_idle_workers_end(
     monkeypatch: pytest.MonkeyPatch, wait_until: Callable[[Callable[[], object]], None]
 ) -> None:
-    """A burst in the morning would cost 256 threads for the rest of the day."""
+    """After a burst in the morning, 256 threads would stay for the rest of the day."""
     monkeypatch.setattr(under_test, "_IDLE_SECONDS", 0.01)
     workers, barrier = Workers(8), threading.Barrier(3)
     threads: list[threading.Thread] = []
@@ -313,8 +313,8 @@ def test_idle_workers_end(
     assert workers.load() == 0
 
 
-def test_more_workers_take_what_waits() -> None:
-    """Requests would keep waiting after a platform has raised `max_requests`."""
+def test_additional_workers_run_the_queued_tasks() -> None:
+    """Requests would stay queued after a platform has raised `max_requests`."""
     workers, released, second = Workers(1), threading.Event(), threading.Event()
 
     def hang() -> None:
@@ -353,8 +353,8 @@ def test_host_that_fails_slowly_is_suspect(world: World, monkeypatch: pytest.Mon
         (Progress(is_started=True, step=("request", 1.0)), "shop.example has not responded"),
     ],
 )
-def test_error_names_what_is_waited_for(progress: Progress, stage: str) -> None:
-    """A user would look for the fault in the network while the store hangs, or the reverse."""
+def test_timeout_error_names_the_stage(progress: Progress, stage: str) -> None:
+    """A user would look for a network failure while the store hangs, or the reverse."""
     error = overdue(progress, "shop.example", 2.5)
 
     assert "no token came within 2.5 s" in str(error)

@@ -1,4 +1,4 @@
-"""What `.ci/run` runs, with a `make` that only records how it was called."""
+"""The steps of `.ci/run`, with a `make` that only records its calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RECORDING_MAKE = """#!/bin/sh
 echo "$* PYTHON=$PYTHON VENV=$VENV PYTEST_ARGS=$PYTEST_ARGS" >> "$CALLS"
 case "$*" in *"$FAILING"*) exit 1 ;; esac
 """
-# It takes its time between two lines.
+# It waits between two lines of output.
 TALKING_MAKE = """#!/bin/sh
 echo "$*" >> "$CALLS"
 echo "at $*"; sleep 0.02; echo "at $*"
@@ -41,9 +41,9 @@ fi
 echo "=== 3 passed in 0.12s ==="
 """
 PYTHONS = {
-    # Prints its path, as the real one does.
+    # It prints its path, as the real Python does.
     "bin/python3.12": '#!/bin/sh\necho "$0"\n',
-    # A shim of pyenv, of a version that is not selected.
+    # A pyenv shim of a version that is not selected.
     "bin/python3.13": "#!/bin/sh\necho 'pyenv: command not found' >&2\nexit 127\n",
 }
 PYENV = {
@@ -53,7 +53,7 @@ PYENV = {
 
 
 class Run:
-    """A run of `.ci/run` in its own directory, where nothing but `make` and Pythons are."""
+    """A run of `.ci/run` in a directory with only `make` and Python interpreters."""
 
     def __init__(self, directory: Path, programs: dict[str, str], failing: str) -> None:
         for program in PROGRAMS:
@@ -89,18 +89,18 @@ class Run:
         return path
 
     def pythons(self, target: str) -> list[str]:
-        """Return the names of the Pythons that a target was made with; "" is the default."""
+        """Return the Python interpreters that a target was called with; "" is the default."""
         calls = [call for call in self.calls if call.startswith(f"{target} ")]
         return [Path(re.findall(r" PYTHON=(\S*)", call)[0]).name for call in calls]
 
 
 @pytest.fixture
 def complete(tmp_path: Path) -> Run:
-    """Run it where Python 3.12 is on the PATH and Python 3.13 among the versions of pyenv."""
+    """Run it with Python 3.12 on the PATH and Python 3.13 installed by pyenv."""
     return Run(tmp_path, PYTHONS | PYENV, "nothing")
 
 
-def test_commands_of_the_readme_run_as_they_stand(complete: Run) -> None:
+def test_commands_of_the_readme_are_run(complete: Run) -> None:
     """A new user's first commands could be broken while continuous integration passes."""
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     commands = set(re.findall(r"^make ([\w-]+)", readme, re.MULTILINE))
@@ -111,8 +111,8 @@ def test_commands_of_the_readme_run_as_they_stand(complete: Run) -> None:
     assert "" in complete.pythons("test")
 
 
-def test_each_python_that_is_there_runs_all_tests(complete: Run) -> None:
-    """A version of Python that the package metadata lists would be supported untested."""
+def test_each_installed_python_runs_all_tests(complete: Run) -> None:
+    """A Python version that the package metadata lists would not be tested."""
     assert complete.pythons("test") == ["python3.12", "python", ""]
     assert complete.pythons("demo") == ["", "python3.12", "python"]
     tested = [call for call in complete.calls if call.startswith("test ")]
@@ -120,8 +120,8 @@ def test_each_python_that_is_there_runs_all_tests(complete: Run) -> None:
     assert complete.code == 0
 
 
-def test_python_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """A version that was not tested would look like one that passed."""
+def test_missing_python_is_named(tmp_path: Path) -> None:
+    """A version that was not tested would seem to have passed."""
     run = Run(tmp_path, PYTHONS, "nothing")
 
     assert run.pythons("test") == ["python3.12", ""]
@@ -130,8 +130,8 @@ def test_python_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert run.code == 0
 
 
-def test_output_of_a_step_is_whole(tmp_path: Path) -> None:
-    """The lines of two steps that run side by side would be mixed, and none could be read."""
+def test_output_of_a_step_is_not_mixed_with_others(tmp_path: Path) -> None:
+    """The output lines of two concurrent steps would be mixed."""
     run = Run(tmp_path, PYTHONS | PYENV | {"bin/make": TALKING_MAKE}, "test-servers")
     steps = re.split(r"^\n=== ", run.output, flags=re.MULTILINE)[1:]
     talked = [step for step in steps if "\nat " in step]
@@ -149,7 +149,7 @@ def test_output_of_a_step_is_whole(tmp_path: Path) -> None:
 
 
 def test_steps_after_a_failure_run(complete: Run, tmp_path: Path) -> None:
-    """One broken step would hide all that the others find, or the run would pass in spite of it."""
+    """A failed step would prevent the other steps, or the run would pass despite the failure."""
     failing = Run(tmp_path / "failing", PYTHONS | PYENV, "check")
 
     assert sorted(call.split()[0] for call in failing.calls) == sorted(
@@ -161,7 +161,7 @@ def test_steps_after_a_failure_run(complete: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("failing", ["once", "always"])
 def test_a_step_whose_process_crashed_runs_again(failing: str, tmp_path: Path) -> None:
-    """An interpreter that hangs once in a hundred runs would be taken for a defect of a change."""
+    """A rare crash of the interpreter would be reported as a defect of a change."""
     run = Run(tmp_path, {"bin/make": CRASHING_MAKE}, failing)
 
     assert run.calls.count("test") == 2
@@ -171,6 +171,6 @@ def test_a_step_whose_process_crashed_runs_again(failing: str, tmp_path: Path) -
     assert (run.code != 0) is (failing == "always")
 
 
-def test_last_step_demands_coverage(complete: Run) -> None:
-    """Untested lines would come in unnoticed, or pytest's closing line would not be the last."""
+def test_last_step_requires_coverage(complete: Run) -> None:
+    """Untested lines would not be noticed, or pytest's summary would not be the last line."""
     assert complete.calls[-1] == "test PYTHON= VENV= PYTEST_ARGS=--cov"

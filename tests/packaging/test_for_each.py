@@ -1,4 +1,4 @@
-"""The decorator of tests that runs them with all rows at once."""
+"""The decorator `for_each`, which runs a test with several rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.conftest import for_each
 
 
 def test_every_row_that_fails_is_reported() -> None:
-    """A test would pass whatever its rows do, or show the first failure alone."""
+    """A failing row would be ignored, or only the first failure be reported."""
     ran = []
 
     @for_each("sign", [1, -1])
@@ -36,7 +36,7 @@ def test_every_row_that_fails_is_reported() -> None:
     assert len(last.exceptions) == 2
 
 
-def test_without_a_row_nothing_is_tested() -> None:
-    """A table that has become empty would go unnoticed."""
+def test_empty_table_is_refused() -> None:
+    """A test with an empty table would pass without testing anything."""
     with pytest.raises(AssertionError, match="no row"):
         for_each("number", [])(test_every_row_that_fails_is_reported)

@@ -1,4 +1,4 @@
-"""The lock files hold all that is needed, as they are installed without resolution."""
+"""The lock files are complete, because they are installed without dependency resolution."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def pins(name: str) -> list[Requirement]:
 
 
 def problems(name: str, pinned: list[Requirement]) -> list[str]:
-    """Return what is wrong with a lock file that has these pins."""
+    """Return the problems of a lock file that has these pins."""
     found: list[str] = locks.problems(pinned, locks.required(PROJECT, locks.LOCKS[name]))
     return found
 
 
 def changed(name: str, pattern: str, replacement: str) -> list[str]:
-    """Return what is wrong with a lock file after a change of one of its lines."""
+    """Return the problems of a lock file after a change of one of its lines."""
     lines = [str(pin) for pin in pins(name)]
     new = [re.sub(pattern, replacement, line) for line in lines]
     assert len([line for line, old in zip(new, lines, strict=True) if line != old]) == 1
@@ -57,27 +57,27 @@ def changed(name: str, pattern: str, replacement: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ["dev", "run"])
 def test_lock_is_complete(name: str) -> None:
-    """`make demo` and `make test` would fail at the first import of what is not locked."""
+    """`make demo` and `make test` would fail when they import a package that is not locked."""
     assert problems(name, pins(name)) == []
 
 
 def is_missed(name: str, pin: Requirement, pinned: list[Requirement]) -> bool:
-    """Return whether the check finds that a pin has gone, in the first environment that shows it.
+    """Return whether the check reports a removed pin in any environment.
 
-    All environments, for each of the pins, would take seconds.
+    It stops at the first such environment, because all environments for each pin take seconds.
     """
     left = [each for each in pinned if each is not pin]
     roots = locks.required(PROJECT, locks.LOCKS[name])
     return any(
         f"needs {pin.name}" in problem.replace("_", "-").lower()
-        for environment in locks._environments()  # noqa: SLF001 - as said
+        for environment in locks._environments()  # noqa: SLF001 - one at a time
         for problem in locks._problems(left, roots, environment)  # noqa: SLF001
     )
 
 
 @pytest.mark.parametrize("name", ["dev", "run"])
-def test_any_line_that_goes_is_missed(name: str) -> None:
-    """A check that overlooks some lines says nothing about a lock file."""
+def test_any_removed_line_is_reported(name: str) -> None:
+    """The check would not report a missing line of a lock file."""
     pinned = pins(name)
     # The check is about Linux and macOS.
     used = [pin for pin in pinned if not re.search("win32|emscripten", str(pin.marker))]
@@ -101,7 +101,7 @@ def test_any_line_that_goes_is_missed(name: str) -> None:
     ids=["extra", "own extra", "patch version", "marker", "platform", "bound", "not installed"],
 )
 def test_broken_line_is_found(pattern: str, replacement: str, problem: str) -> None:
-    """A lock file that fits one Python or platform breaks the set-up on another."""
+    """A lock file for one Python version or platform would break the installation on another."""
     found = changed("dev", pattern, replacement)
 
     assert any(problem in line for line in found), found
@@ -114,8 +114,8 @@ def test_second_version_is_found() -> None:
     assert any("locked twice" in line for line in found), found
 
 
-def test_new_dependency_is_missed() -> None:
-    """A dependency that was added to the project alone is not installed by a set-up."""
+def test_dependency_that_is_not_locked_is_reported() -> None:
+    """A dependency that is missing in the lock file would not be installed."""
     project = PROJECT["project"] | {"dependencies": ["left-pad>=1"]}
     roots = locks.required(PROJECT | {"project": project}, locks.LOCKS["run"])
 
@@ -124,15 +124,15 @@ def test_new_dependency_is_missed() -> None:
     assert any("the project needs left-pad>=1" in line for line in found), found
 
 
-def test_demo_runs_what_the_tests_run() -> None:
-    """A demo of versions that no test has run may fail, or show something else."""
+def test_demo_uses_the_versions_of_the_tests() -> None:
+    """The demo would use untested versions, and could fail."""
     tested = {(pin.name, str(pin.specifier)) for pin in pins("dev")}
 
     assert {(pin.name, str(pin.specifier)) for pin in pins("run")} - tested == set()
 
 
 def test_demo_is_installed_without_tools() -> None:
-    """The first thing that a new user runs must not install type checkers and test tools."""
+    """A new user's first command would install type checkers and test tools."""
     groups = PROJECT["dependency-groups"]
     tools = {
         Requirement(each).name
@@ -145,14 +145,14 @@ def test_demo_is_installed_without_tools() -> None:
 
 
 def test_lowest_lock_has_every_extra() -> None:
-    """The lower bound of an extra that is not in the lock file is tried by no test."""
+    """No test would use the lowest versions of an extra's dependencies."""
     assert set(locks.LOCKS["lowest"].extras) == set(PROJECT["project"]["optional-dependencies"])
 
 
-def test_command_reports_what_is_wrong(
+def test_command_reports_problems(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`make check` would pass whatever the lock files lack."""
+    """`make check` would pass with incomplete lock files."""
     (tmp_path / "requirements").mkdir()
     (tmp_path / "pyproject.toml").write_bytes((REPOSITORY / "pyproject.toml").read_bytes())
     lines = [f"{pin}\n" for pin in pins("run") if pin.name != "anyio"]

@@ -1,4 +1,4 @@
-"""What holds for the repository's files as files."""
+"""Rules for the files of the repository."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from packaging.version import Version
 REPOSITORY = Path(__file__).parents[2]
 MAX_MODULE_LINES = 320
 
-# Registries are the business of the machine that installs; written so as not to name one here.
+# Each machine configures its own registries. The pattern matches no line of this file.
 REGISTRY = re.compile(
     r"\b(?:pypi|pythonhosted|npmjs|yarnpkg|rubygems|crates|packagist)\.(?:org|com|io)\b"
     r"|https?://[\w.:-]+/(?:simple|packages/[0-9a-f]{2})/"
@@ -32,8 +32,8 @@ REASON = re.compile(r"\s-\s+\w")
 def tracked_files() -> list[Path]:
     """Return the files that are in the repository, or would be with the next commit."""
     listing = subprocess.run(
-        # The checkout may be another user's, as in a container.
-        ["git", "-c", "safe.directory=*", "ls-files", "-z", "-co", "--exclude-standard"],  # noqa: S607 - git is where PATH says
+        # The checkout may belong to another user, as in a container.
+        ["git", "-c", "safe.directory=*", "ls-files", "-z", "-co", "--exclude-standard"],  # noqa: S607 - git is on the PATH
         cwd=REPOSITORY,
         check=True,
         capture_output=True,
@@ -49,7 +49,7 @@ def source_files() -> list[Path]:
 
 
 def lines_matching(pattern: re.Pattern[str], paths: list[Path]) -> list[tuple[str, re.Match[str]]]:
-    """Return place and match of each line that a pattern is found in."""
+    """Return the location and the match of each line that a pattern matches."""
     return [
         (f"{path.relative_to(REPOSITORY)}:{number}", match)
         for path in paths
@@ -61,8 +61,8 @@ def lines_matching(pattern: re.Pattern[str], paths: list[Path]) -> list[tuple[st
 
 
 @pytest.mark.parametrize("pattern", [REGISTRY, MACHINE_PATH], ids=["registry", "machine path"])
-def test_nothing_of_the_machine_is_tracked(pattern: re.Pattern[str]) -> None:
-    """An address or a path of one machine breaks the installation on another, or tells on it."""
+def test_no_address_or_path_of_a_machine_is_tracked(pattern: re.Pattern[str]) -> None:
+    """An address or a path of one machine would break another machine, or be published."""
     assert [place for place, _ in lines_matching(pattern, tracked_files())] == []
 
 
@@ -77,13 +77,13 @@ def test_nothing_of_the_machine_is_tracked(pattern: re.Pattern[str]) -> None:
         "  gem server: ruby{}gems.org",
     ],
 )
-def test_registry_would_be_noticed(line: str) -> None:
-    """The test above would prove nothing."""
+def test_address_of_a_registry_is_found(line: str) -> None:
+    """The test above would pass with an address of a registry."""
     assert REGISTRY.search(line.format(""))
 
 
 def test_no_lock_file_with_addresses_is_tracked() -> None:
-    """A lock of such a kind would bind everybody to the package index of anyone who wrote it."""
+    """A lock file would bind every user to the package index of its author."""
     kinds = {"uv.lock", "poetry.lock", "pdm.lock", "package-lock.json", "Gemfile.lock", ".npmrc"}
 
     assert [path for path in tracked_files() if path.name in kinds] == []
@@ -91,7 +91,7 @@ def test_no_lock_file_with_addresses_is_tracked() -> None:
 
 @pytest.mark.parametrize("name", ["dev.txt", "lowest.txt", "run.txt"])
 def test_every_requirement_is_hashed(name: str) -> None:
-    """Without its hash a requirement is whatever the index gives that day."""
+    """A requirement without a hash could be replaced in the package index."""
     text = (REPOSITORY / "requirements" / name).read_text(encoding="utf-8")
     requirements = re.findall(r"^\w.*(?:\n +--hash=.*)*", text, re.MULTILINE)
 
@@ -100,7 +100,7 @@ def test_every_requirement_is_hashed(name: str) -> None:
 
 
 def test_lowest_requirements_are_those_of_the_project() -> None:
-    """A lower bound that no one tries is a guess, and anyone who has that version finds out."""
+    """A lower bound would not be tested, and its users would find the failures."""
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     project = tomllib.loads(text)["project"]
     given = [project["dependencies"], *project["optional-dependencies"].values()]
@@ -116,8 +116,8 @@ def test_lowest_requirements_are_those_of_the_project() -> None:
     assert bounds - {(canonicalize_name(name), Version(version)) for name, version in pins} == set()
 
 
-def test_every_ruff_ignore_says_why() -> None:
-    """A rule that is off for a forgotten reason stays off forever."""
+def test_every_ruff_ignore_has_a_reason() -> None:
+    """A lint rule could be disabled without a reason, and stay disabled."""
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     lint = tomllib.loads(text)["tool"]["ruff"]["lint"]
     codes = [*lint["ignore"], *(c for cs in lint["per-file-ignores"].values() for c in cs)]
@@ -127,8 +127,8 @@ def test_every_ruff_ignore_says_why() -> None:
 
 
 @pytest.mark.parametrize("pattern", [NO_COVER, NOQA], ids=["no cover", "noqa"])
-def test_every_exception_in_the_source_says_why(pattern: re.Pattern[str]) -> None:
-    """A line left out of coverage or lint without a reason hides a line no one thought about."""
+def test_every_noqa_and_no_cover_has_a_reason(pattern: re.Pattern[str]) -> None:
+    """A line could be excluded from coverage or lint without a reason."""
     unexplained = [
         place
         for place, match in lines_matching(pattern, source_files())
@@ -139,7 +139,7 @@ def test_every_exception_in_the_source_says_why(pattern: re.Pattern[str]) -> Non
 
 
 def test_modules_are_small() -> None:
-    """A module that outgrows a few screens has more than one purpose."""
+    """A module could grow beyond the limit, with more than one purpose."""
     sizes = {path.name: len(path.read_bytes().splitlines()) for path in source_files()}
 
     assert {name: size for name, size in sizes.items() if size > MAX_MODULE_LINES} == {}

@@ -1,4 +1,4 @@
-"""The site as it is deployed: the newest release first, older versions beside it, and a menu."""
+"""The deployed site: the newest release, older versions, and a menu of versions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MAKEFILE = (
 PROJECT = '[project.urls]\nDocumentation = "https://docs.example/"\n'
 
 
-def test_each_minor_version_has_its_pages_and_its_place_in_the_menu(tmp_path: Path) -> None:
-    """Users of an older version would read of what they don't have, or find no way to it."""
+def test_each_minor_version_has_its_pages_and_a_menu_entry(tmp_path: Path) -> None:
+    """Users of an older version would read about other features, or not find their version."""
     identity = {
         f"GIT_{who}_{what}": "x" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
     }

@@ -1,4 +1,4 @@
-"""What measures the tests' coverage lets each of their threads run."""
+"""Coverage measurement lets each thread of the tests run."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ print(len(ran))
 def test_each_thread_runs_under_coverage(
     run_new_python: Callable[..., str],
 ) -> None:
-    """A thread that coverage fails to trace never runs: a test waits for its server, for ever."""
+    """A thread that coverage fails to trace would never run, and a test would wait forever."""
     assert run_new_python(THREADS) == "1000"

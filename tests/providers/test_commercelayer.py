@@ -1,4 +1,4 @@
-"""The rules of `commercelayer`, by its documentation and its own JavaScript client."""
+"""The rules of `commercelayer`, from its documentation and its JavaScript client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INTEGRATION: dict[str, Any] = {"kind": "integration"}
 
 
 def jwt(**claims: object) -> str:
-    """Return a token of Commerce Layer's form, with a made-up signature."""
+    """Return a token in Commerce Layer's format, with an invalid signature."""
     parts = ({"alg": "RS512", "typ": "JWT"}, claims)
     return ".".join(
         [
@@ -39,7 +39,7 @@ def refused(**settings: Any) -> list[str]:
 
 
 def test_sales_channel_needs_no_secret(world: World) -> None:
-    """A browser's public client could not get a token at all."""
+    """The public client of a browser could not get a token."""
     connection = world.connect("commercelayer", **EUROPE)
 
     assert connection.token().access_token == "token-1"
@@ -51,10 +51,10 @@ def test_integration_needs_a_secret() -> None:
     assert refused(**INTEGRATION) == ["client_secret: is required for an integration"]
 
 
-def test_sales_channel_without_market_is_warned_of(
+def test_sales_channel_without_market_causes_a_warning(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The user would learn of the missing market from an API's puzzling responses only."""
+    """The user would notice the missing market only in unclear API responses."""
     world.connect("commercelayer", **INTEGRATION)
     world.connect("commercelayer", **EUROPE)
     assert caplog.text == ""
@@ -85,8 +85,8 @@ def test_stock_location_without_market_is_refused_before_any_request() -> None:
 
 
 @pytest.mark.parametrize("lifetime", [60, 0, -1, 7199, 31_536_001])
-def test_lifetime_outside_of_the_documented_range_is_refused(lifetime: int) -> None:
-    """A lifetime that Commerce Layer cannot have set would be believed."""
+def test_lifetime_outside_the_documented_range_is_refused(lifetime: int) -> None:
+    """A lifetime that Commerce Layer does not support would be used."""
     assert refused(**EUROPE, lifetime=lifetime) == [
         "lifetime: must be from 7200 to 31536000 seconds"
     ]
@@ -105,7 +105,7 @@ WRONG_SELECTORS = ["europe", "code:", "id:", ":x", "slug:x", "code:a b"]
     ],
 )
 def test_selectors_are_checked_and_named(name: str, wrong: str) -> None:
-    """A mistyped selector would be sent, or blamed on another setting."""
+    """A mistyped selector would be sent, or be reported for another setting."""
     market = {} if name == "market" else {"market": "code:europe"}
     (problem,) = refused(**{"kind": "sales_channel"} | market | {name: wrong})
 
@@ -122,8 +122,8 @@ def test_whole_scope_is_checked(scope: str) -> None:
     assert problem.startswith("scope: must have scope values such as market:code:europe")
 
 
-def test_scope_is_given_in_one_way() -> None:
-    """One of two contradicting settings would be ignored without a message."""
+def test_two_settings_for_the_scope_are_refused() -> None:
+    """One of two contradicting settings would be ignored silently."""
     problems = refused(**EUROPE, scope="market:code:usa")
 
     assert problems == ["scope: can't be given beside market, stock_location or store_scope"]
@@ -138,18 +138,18 @@ LIFETIMES: list[tuple[dict[str, Any], float]] = [
 
 
 @pytest.mark.parametrize(("settings", "seconds"), LIFETIMES)
-def test_missing_lifetime_is_that_of_the_kind_or_the_setting(
+def test_missing_lifetime_is_that_of_the_application_kind_or_the_setting(
     world: World, settings: dict[str, Any], seconds: float
 ) -> None:
-    """A token would be renewed far too often, or used after its end."""
+    """A token would be renewed far too often, or used after its expiry."""
     world.endpoint.responses.append(world.endpoint.token("t", expires_in=None))
     token = world.connect("commercelayer", **settings).token()
 
     assert token.expires_at == world.clock.now + seconds
 
 
-def test_lifetime_in_the_response_is_believed_over_the_setting(world: World) -> None:
-    """A token with a shorter life than configured would be used after its end."""
+def test_lifetime_in_the_response_overrides_the_setting(world: World) -> None:
+    """A token with a shorter lifetime than configured would be used after its expiry."""
     world.endpoint.responses.append(world.endpoint.token("t", expires_in=7200, token_type="bearer"))
     token = world.connect("commercelayer", **EUROPE, lifetime=86_400).token()
 
@@ -157,8 +157,8 @@ def test_lifetime_in_the_response_is_believed_over_the_setting(world: World) -> 
     assert token.token_type == "bearer"
 
 
-def test_api_header_is_bearer_however_the_response_spells_it(world: World) -> None:
-    """Servers that compare the scheme by case would refuse Commerce Layer's `bearer`."""
+def test_api_header_is_bearer_in_any_spelling_of_the_response(world: World) -> None:
+    """Servers that compare the scheme case-sensitively would refuse `bearer`."""
     fields = {"token_type": "bearer", "created_at": 1_800_000_000, "scope": "market:code:europe"}
     world.endpoint.responses.append(world.endpoint.token("t", **fields))
     connection = world.connect("commercelayer", **EUROPE)
@@ -171,7 +171,7 @@ def test_api_header_is_bearer_however_the_response_spells_it(world: World) -> No
 
 
 def test_rate_limit_stays_below_thirty_in_any_minute(world: World) -> None:
-    """The sliding window would block this address, and each try would prolong it."""
+    """The sliding window would block this IP address, and each retry would prolong the block."""
     connection = world.connect("commercelayer", **EUROPE)
     sent: list[float] = []
     for _ in range(600):
@@ -189,7 +189,7 @@ def test_rate_limit_stays_below_thirty_in_any_minute(world: World) -> None:
 
 @pytest.mark.parametrize("margin", [300, 5000])
 def test_margin_is_capped_at_the_overlap_window(world: World, margin: float) -> None:
-    """Asked before the last 15 minutes, the server gives the same token: an endless loop."""
+    """Requests before the last 15 minutes would return the same token in an endless loop."""
     world.endpoint.responses.append(world.endpoint.token("t", expires_in=86_400))
     connection = world.connect("commercelayer", options={"margin": margin}, **EUROPE)
     connection.token()
@@ -206,8 +206,8 @@ def test_margin_is_capped_at_the_overlap_window(world: World, margin: float) -> 
     assert len(world.endpoint.requests) == 2
 
 
-def test_same_token_handed_back_is_neither_an_error_nor_a_loop(world: World) -> None:
-    """Every call near a token's end would send a token request, and use up the rate limit."""
+def test_same_token_in_the_response_is_neither_an_error_nor_a_loop(world: World) -> None:
+    """Every call near a token's expiry would send a token request, and use up the rate limit."""
     connection = world.connect("commercelayer", **EUROPE)
     first = connection.token()
     end = world.clock.now + 3600
@@ -221,8 +221,8 @@ def test_same_token_handed_back_is_neither_an_error_nor_a_loop(world: World) -> 
     assert 2 <= len(world.endpoint.requests) <= 10
 
 
-def test_refused_token_that_is_handed_back_is_returned(world: World) -> None:
-    """An API's 401 would cause token requests without end."""
+def test_refused_token_that_the_server_returns_again_is_used(world: World) -> None:
+    """An API's 401 would cause endless token requests."""
     connection = world.connect("commercelayer", **EUROPE)
     first = connection.token()
     world.endpoint.responses = [world.endpoint.token(first.access_token, expires_in=3000)]
@@ -292,7 +292,7 @@ ERRORS: list[tuple[int, object, type[keyturn.errors.KeyturnError], str, str]] = 
 
 
 @pytest.mark.parametrize(("status", "fields", "kind", "code", "words"), ERRORS)
-def test_errors_of_every_form_are_understood(
+def test_errors_in_every_format_are_understood(
     world: World,
     status: int,
     fields: object,
@@ -300,7 +300,7 @@ def test_errors_of_every_form_are_understood(
     code: str,
     words: str,
 ) -> None:
-    """Commerce Layer's errors don't follow RFC 6749: the user would see no reason."""
+    """The reason would be missing, because Commerce Layer's errors don't follow RFC 6749."""
     world.endpoint.responses += [world.endpoint.response(status, fields)] * 3
 
     with pytest.raises(keyturn.errors.KeyturnError) as caught:
@@ -320,18 +320,18 @@ API_401 = [
 
 
 @pytest.mark.parametrize(("fields", "rejected"), API_401)
-def test_a_missing_permission_is_no_reason_for_a_new_token(
+def test_missing_permission_causes_no_token_request(
     world: World, fields: object, rejected: bool
 ) -> None:
-    """Every forbidden API request would cost a token request that cannot help."""
+    """Every forbidden API request would cause a token request that cannot help."""
     connection = world.connect("commercelayer", **EUROPE)
 
     response = world.endpoint.response(401, fields)
     assert connection.provider.token_rejected(connection.settings, response) is rejected
 
 
-def test_api_url_comes_from_the_tokens_organization(world: World) -> None:
-    """The user would have to find out and set what the token already holds."""
+def test_api_url_is_derived_from_the_tokens_organization(world: World) -> None:
+    """The user would have to set an API URL that the token already contains."""
     claims = {"organization": {"slug": "acme-store"}, "iss": "https://auth.evil.example"}
     world.endpoint.responses.append(world.endpoint.token(jwt(**claims)))
     connection = world.connect("commercelayer", **EUROPE)
@@ -363,7 +363,7 @@ HOSTILE_SLUGS = [
 
 @pytest.mark.parametrize("slug", HOSTILE_SLUGS)
 def test_hostile_organization_in_a_token_is_never_used(world: World, slug: object) -> None:
-    """API requests, and the token in them, would go to a host that only a token names."""
+    """API requests would send the token to a host that only the token names."""
     claims = {"organization": {"slug": slug}, "iss": "https://evil.example"}
     world.endpoint.responses.append(world.endpoint.token(jwt(**claims)))
     connection = world.connect("commercelayer", **EUROPE)
@@ -376,8 +376,10 @@ def test_hostile_organization_in_a_token_is_never_used(world: World, slug: objec
     "token",
     ["opaque", "a.b.c", "..", "a.!!!.c", "a.W10.c", "a.e30.c", f"a.{'W' * 5000}.c", "a.eyJv.c"],
 )
-def test_token_that_names_no_organization_is_no_error_by_itself(world: World, token: str) -> None:
-    """A token in another format would crash instead of naming the setting to give."""
+def test_token_without_an_organization_is_an_error_only_for_the_api_url(
+    world: World, token: str
+) -> None:
+    """A token in another format would cause a raw error instead of naming the setting."""
     world.endpoint.responses.append(world.endpoint.token(token))
     connection = world.connect("commercelayer", **EUROPE)
 
@@ -394,24 +396,24 @@ API_URLS = [
 
 
 @pytest.mark.parametrize(("settings", "address"), API_URLS)
-def test_api_url_from_the_settings_costs_no_request(
+def test_api_url_from_the_settings_needs_no_token_request(
     world: World, settings: dict[str, Any], address: str
 ) -> None:
-    """A token request would be sent for an address that is known."""
+    """A token request would be sent for an API URL that is already known."""
     assert world.connect("commercelayer", **EUROPE, **settings).api_url == address
     assert world.endpoint.requests == []
 
 
 @pytest.mark.parametrize("domain", ["evil.example/", "a:80", "user@a", "a..b", "A.example"])
 def test_domain_is_checked(domain: str) -> None:
-    """The secret would go to another host than the one read."""
+    """The secret would be sent to another host than a reader of the setting expects."""
     (problem,) = refused(**EUROPE, domain=domain)
 
     assert problem.startswith("domain: must be a domain name")
 
 
 def test_revocation_forgets_the_token(world: World) -> None:
-    """A revoked token would be used on."""
+    """A revoked token would still be used."""
     connection = world.connect("commercelayer", **INTEGRATION)
     connection.token()
     world.endpoint.responses.append(world.endpoint.response(200, {}))
@@ -428,7 +430,7 @@ def test_revocation_forgets_the_token(world: World) -> None:
 
 
 def test_refused_revocation_is_reported_and_keeps_the_token(world: World) -> None:
-    """The user would believe a token to be revoked that still works."""
+    """A failed revocation would look successful, although the token is still valid."""
     connection = world.connect("commercelayer", **INTEGRATION)
     token = connection.token()
     errors = {"errors": [{"title": "unauthorized_client", "code": "FORBIDDEN"}]}
@@ -439,8 +441,8 @@ def test_refused_revocation_is_reported_and_keeps_the_token(world: World) -> Non
     assert connection.token() == token
 
 
-def test_revocation_stays_beside_an_own_token_endpoint(world: World) -> None:
-    """The secret would go to Commerce Layer though another endpoint was set."""
+def test_revocation_follows_a_configured_token_endpoint(world: World) -> None:
+    """The secret would be sent to Commerce Layer although another endpoint is set."""
     connection = world.connect(
         "commercelayer", **INTEGRATION, token_url="https://auth.example/oauth/token"
     )
@@ -453,28 +455,28 @@ def test_revocation_stays_beside_an_own_token_endpoint(world: World) -> None:
 def test_stale_token_is_renewed_in_its_last_minutes(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A fresh token would be renewed all the time, or an expired one be used."""
+    """A fresh token would be renewed at each call, or an expired one be used."""
     caplog.set_level(logging.WARNING)
     connection = world.connect("commercelayer", **EUROPE)
     first = connection.token()
     world.clock.advance(3600 - 301)
     assert connection.token() is first
     world.land()
-    assert len(world.endpoint.requests) == 1  # it is fresh
+    assert len(world.endpoint.requests) == 1  # the token is fresh
 
     world.clock.advance(101)
     assert connection.token() is first
     world.land()
-    assert len(world.endpoint.requests) == 2  # it was stale
+    assert len(world.endpoint.requests) == 2  # the token was stale
     assert connection.token().access_token == "token-2"
 
     world.clock.advance(3600)
-    assert connection.token().access_token == "token-3"  # the second has expired
+    assert connection.token().access_token == "token-3"  # the second token has expired
     assert caplog.text == ""
 
 
 def test_scope_is_a_string_or_a_list() -> None:
-    """A scope as a list, as other providers take it, would be refused."""
+    """A scope as a list, which other providers accept, would be refused."""
     account = {"kind": "integration", "client_id": "cid", "client_secret": "s3cret-for-tests"}
     scopes = [
         "market:code:europe stock_location:id:x",

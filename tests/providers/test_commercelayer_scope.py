@@ -1,4 +1,4 @@
-"""Commerce Layer's scope builder: typed, immutable, and the same after printing and parsing."""
+"""Commerce Layer's scope builder: typed, immutable, and unchanged after printing and parsing."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ SCOPES = st.lists(SELECTORS).map(lambda some: Scope((ALL_MARKETS, *some)))
 
 
 @given(SCOPES)
-def test_scope_survives_printing_and_parsing(scope: Scope) -> None:
-    """A scope would change on its way through a configuration file."""
+def test_scope_is_unchanged_after_printing_and_parsing(scope: Scope) -> None:
+    """A scope that is written to a configuration file would be read as another one."""
     assert Scope.parse(str(scope)) == scope
 
 
 @given(st.text())
 def test_parsing_gives_a_scope_or_a_value_error(text: str) -> None:
-    """A mistyped scope would crash, or come out as another one."""
+    """A mistyped scope would raise another exception, or be read as another scope."""
     try:
         scope = Scope.parse(text)
     except ValueError:
@@ -41,8 +41,8 @@ def test_parsing_gives_a_scope_or_a_value_error(text: str) -> None:
 
 
 @given(VALUES, VALUES)
-def test_builder_says_what_it_selects(market: str, store: str) -> None:
-    """The builder would select another resource than the one named."""
+def test_builder_prints_the_selected_resources(market: str, store: str) -> None:
+    """The builder would select another resource than the given one."""
     scope = Scope().market(id=market).stock_location(code=market).store(code=store)
 
     expected = f"market:id:{market} stock_location:code:{market} store:code:{store}"
@@ -50,7 +50,7 @@ def test_builder_says_what_it_selects(market: str, store: str) -> None:
     assert str(Scope().all_markets().stock_location(id="x")) == "market:all stock_location:id:x"
 
 
-def test_scope_is_immutable_and_a_value() -> None:
+def test_scope_is_immutable_and_compares_by_value() -> None:
     """A scope shared by two connections could be changed by one of them."""
     europe = Scope().market(code="europe")
     europe.store(id="x")
@@ -62,14 +62,14 @@ def test_scope_is_immutable_and_a_value() -> None:
 
 
 def test_stock_location_needs_a_market() -> None:
-    """Commerce Layer would respond with 400."""
+    """Commerce Layer would refuse the scope with status 400."""
     with pytest.raises(ValueError, match="needs a market"):
         Scope().stock_location(id="x")
 
 
 @pytest.mark.parametrize("names", [{}, {"id": "a", "code": "b"}])
 def test_resource_is_named_in_exactly_one_way(names: dict[str, Any]) -> None:
-    """One of two names would be dropped without a message."""
+    """One of two names would be ignored silently."""
     with pytest.raises(ValueError, match="either its id or its code"):
         Scope().market(**names)
 
@@ -87,7 +87,9 @@ def test_resource_is_named_in_exactly_one_way(names: dict[str, Any]) -> None:
         ("market", "", "a"),
     ],
 )
-def test_selector_refuses_what_commerce_layer_does_not_know(wrong: tuple[Any, Any, str]) -> None:
-    """A scope would be sent that can only be refused."""
+def test_selector_that_commerce_layer_does_not_support_is_refused(
+    wrong: tuple[Any, Any, str],
+) -> None:
+    """A scope would be sent that Commerce Layer always refuses."""
     with pytest.raises(ValueError, match="a scope selects"):
         Selector(*wrong)

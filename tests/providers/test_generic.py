@@ -1,4 +1,4 @@
-"""The provider `generic`: any platform, described in `keyturn.toml` or in the environment alone."""
+"""The provider `generic`: any platform, described in `keyturn.toml` or in the environment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ADDRESS = "https://login.acme.example/token"
 
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing be configured, and tokens be kept in memory."""
+    """Remove the configuration, and keep tokens in memory."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("KEYTURN_STORE", "memory://")
 
@@ -65,7 +65,7 @@ OWN = {"name", "title", "token_url", "api_url", "rate_limit"}
 
 @for_each("name", sorted(DATA.keys() - OWN))
 def test_every_datum_is_a_setting_with_the_same_default(name: str) -> None:
-    """A platform that needs it could not be described, or would behave in another way."""
+    """A platform that needs the datum could not be described, or would behave differently."""
     settings = keyturn.provider("generic").settings(token_url=ADDRESS)
 
     assert getattr(settings, name) == getattr(keyturn.plugins.Provider, name)
@@ -74,8 +74,8 @@ def test_every_datum_is_a_setting_with_the_same_default(name: str) -> None:
     assert title.casefold() == name.replace("_", " ")
 
 
-def test_nothing_given_is_the_usual_provider() -> None:
-    """An address alone would not describe a platform that keeps to RFC 6749."""
+def test_default_settings_describe_a_provider_of_rfc_6749() -> None:
+    """A URL alone would not describe a platform that follows RFC 6749."""
     connection = keyturn.connect(
         "generic", token_url=ADDRESS, client_id="cid", client_secret=SECRET
     )
@@ -144,14 +144,14 @@ def test_platform_is_described_in_the_configuration(
 def test_platform_described_in_the_configuration_gives_its_token(
     world: World, load: Callable[[str], keyturn.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The data would be taken over, and not be used."""
+    """The data would be read, but not be used."""
     monkeypatch.setenv("ACME_SECRET", SECRET)
     loaded = load(FILE)
     connection = make_connection(
         Specification(keyturn.provider("generic"), loaded.settings),
         world.store,
         clock=world.clock.clock,
-        transport=world.endpoint,  # type: ignore[arg-type]  # it needs `send` alone
+        transport=world.endpoint,  # type: ignore[arg-type]  # only `send` is used
     )
     end = (world.clock.now + 600) * 1000
     world.endpoint.responses = [
@@ -169,7 +169,7 @@ def test_platform_described_in_the_configuration_gives_its_token(
 def test_password_stays_a_secret(
     load: Callable[[str], keyturn.Connection], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A password among the parameters would stand in transcripts, as parameters do."""
+    """Transcripts would show a password among the parameters."""
     monkeypatch.setenv("ACME_PASSWORD", SECRET)
     request = load(
         """
@@ -186,7 +186,7 @@ def test_password_stays_a_secret(
 
 
 API_KEYS: list[tuple[str, str, str]] = [
-    # Settings; then the body, and the header that has the key.
+    # Settings; the expected body; the header with the key.
     ('client_secret_name = "api_key"\nbody_format = "json"', '{"api_key":"s3cret-for-tests"}', ""),
     ('client_secret_name = "X-Key"\nclient_authentication = "client_secret_headers"', "", "X-Key"),
     ('token_headers = { X-Key = "key {client_secret}" }\nclient_secret_name = ""', "", "X-Key"),
@@ -197,7 +197,7 @@ API_KEYS: list[tuple[str, str, str]] = [
 def test_api_key_is_enough_for_a_token(
     load: Callable[[str], keyturn.Connection], text: str, body: str, header: str
 ) -> None:
-    """Many platforms know no client ID, and no grant."""
+    """A platform without a client ID and a grant could not be described."""
     usual = f'token_url = "{ADDRESS}"\nclient_secret = "{SECRET}"\ngrant_type = ""\n'
     request = load(usual + text).token_request()
 
@@ -206,8 +206,10 @@ def test_api_key_is_enough_for_a_token(
     assert SECRET not in str(request.redacted().headers) + str(request.redacted().body)
 
 
-def test_key_and_certificate(load: Callable[[str], keyturn.Connection], tmp_path: Path) -> None:
-    """Only plugins could use the stronger ways to authenticate."""
+def test_key_and_certificate_authenticate_the_client(
+    load: Callable[[str], keyturn.Connection], tmp_path: Path
+) -> None:
+    """Only plugins could authenticate with a private key or a certificate."""
     key = rsa.generate_private_key(65537, 2048).private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -240,12 +242,12 @@ def test_key_and_certificate(load: Callable[[str], keyturn.Connection], tmp_path
     assert SECRET not in repr(shown.certificate)
 
 
-def test_wire(
+def test_token_request_and_api_headers_are_as_described(
     load: Callable[[str], keyturn.Connection],
     serve: Callable[..., RawServer],
     token_response: bytes,
 ) -> None:
-    """The main job: from a file to a token, and what an API request needs."""
+    """A described platform would refuse the token request, or its API a request."""
     server = serve(token_response)
     connection = load(
         f"""
@@ -262,10 +264,10 @@ def test_wire(
     assert SECRET not in connection.explain()
 
 
-def test_tables_of_another_connection_are_no_references(
+def test_tables_of_another_connection_are_not_read_as_references(
     load: Callable[[str], keyturn.Connection],
 ) -> None:
-    """One described platform in the file would keep every other connection from being loaded."""
+    """One described platform in the file would prevent loading every other connection."""
     connection = load(
         f"""
         token_url = "{ADDRESS}"
@@ -284,7 +286,7 @@ def test_tables_of_another_connection_are_no_references(
 
 
 def test_environment_alone_describes_a_platform(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container has variables and often no file; tables are JSON there."""
+    """A container without a file could not describe a platform with JSON in variables."""
     variables = {
         "PROVIDER": "generic",
         "TOKEN_URL": ADDRESS,
@@ -314,8 +316,10 @@ def test_environment_alone_describes_a_platform(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("text", ["audience=a", '["a"]', '{"a": null}', "{", "", "[" * 5000])
-def test_table_that_is_none_is_reported(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """A mistyped variable would be an error of Python's."""
+def test_variable_that_is_not_a_table_is_reported(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    """A mistyped variable would cause a raw Python error."""
     for name, value in {"PROVIDER": "generic", "TOKEN_URL": ADDRESS, "PARAMETERS": text}.items():
         monkeypatch.setenv(PREFIX + name, value)
 
@@ -353,17 +357,17 @@ MISTAKES: list[tuple[str, str]] = [
 
 
 @pytest.mark.parametrize(("text", "mistake"), MISTAKES)
-def test_mistake_is_reported_by_its_place(
+def test_mistake_is_reported_with_its_location(
     load: Callable[[str], keyturn.Connection], text: str, mistake: str
 ) -> None:
-    """The mistake could not be found by anything else."""
+    """The error would not say where the mistake is."""
     (found,) = problems(load, f'token_url = "{ADDRESS}"\n{text}')
 
     assert found.startswith(f"connections.acme.{mistake}")
 
 
 def test_all_mistakes_are_reported_at_once(load: Callable[[str], keyturn.Connection]) -> None:
-    """They would be corrected one by one."""
+    """A user would have to correct the mistakes one by one."""
     found = problems(
         load,
         """
@@ -388,8 +392,8 @@ def test_all_mistakes_are_reported_at_once(load: Callable[[str], keyturn.Connect
     ]
 
 
-def test_schema_says_what_may_be_given() -> None:
-    """A form drawn from the schema would refuse what is in order."""
+def test_schema_lists_the_accepted_settings() -> None:
+    """A form made from the schema would refuse valid settings."""
     schema = keyturn.provider("generic").settings_schema()
 
     assert schema["required"] == ["token_url"]

@@ -1,4 +1,4 @@
-"""What each provider's token request looks like, byte for byte: as a value, and on the wire."""
+"""The token request of each provider, byte for byte: as a value, and on the wire."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ORO = b'{"grant_type":"client_credentials","client_id":"cid","client_secret":"s3
 
 
 class Golden(NamedTuple):
-    """One connection's settings and the token request that follows from them."""
+    """The settings of a connection and the expected token request."""
 
     provider: str
     settings: dict[str, Any]
@@ -155,7 +155,7 @@ GOLDEN = {
         JSON,
         ORO.replace(b"s3cret-for-tests", 'a\\"b\\\\c é'.encode()),
     ),
-    # These bytes are those of Commerce Layer's own JavaScript client.
+    # Commerce Layer's own JavaScript client sends these bytes.
     "commercelayer-sales-channel": Golden(
         "commercelayer",
         {"kind": "sales_channel", "market": "code:europe"},
@@ -205,7 +205,7 @@ GOLDEN = {
 
 @pytest.mark.parametrize("golden", GOLDEN.values(), ids=GOLDEN)
 def test_the_token_request_is_the_documented_one(golden: Golden) -> None:
-    """The provider would refuse the request, or another account's token would come."""
+    """The provider would refuse the request, or return another account's token."""
     connection = keyturn.connect(golden.provider, client_id="cid", **golden.settings)
     request = connection.token_request()
 
@@ -220,10 +220,10 @@ def test_the_token_request_is_the_documented_one(golden: Golden) -> None:
 
 
 @pytest.mark.parametrize("golden", GOLDEN.values(), ids=GOLDEN)
-def test_the_wire_carries_the_token_request_and_nothing_else(
+def test_the_server_receives_exactly_the_token_request(
     golden: Golden, serve: Callable[..., RawServer], token_response: bytes
 ) -> None:
-    """What is sent would differ from what is shown, or send the provider more than it needs."""
+    """The sent request would differ from the shown one, or contain more than necessary."""
     server = serve(token_response)
     settings = golden.settings | {"token_url": server.url}
     store = keyturn.stores.from_url("memory://")
@@ -264,7 +264,7 @@ REVOCATIONS = {
 def test_the_revocation_request_is_the_documented_one(
     settings: dict[str, Any], body: bytes
 ) -> None:
-    """Commerce Layer would not revoke the token, without a message."""
+    """Commerce Layer would silently not revoke the token."""
     connection = keyturn.connect("commercelayer", client_id="cid", **settings)
     token = keyturn.Token("token-1", "bearer", 1_800_000_000.0)
     request = connection.provider.revocation_request(connection.settings, token)

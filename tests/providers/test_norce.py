@@ -1,4 +1,4 @@
-"""The rules of `norce-commerce` and `norce-storm`, by Norce's page on OAuth2 accounts."""
+"""The rules of `norce-commerce` and `norce-storm`, from Norce's page on OAuth2 accounts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ both = pytest.mark.parametrize(("name", "settings"), BOTH, ids=[name for name, _
 
 
 @both
-def test_application_id_goes_with_api_requests(
+def test_application_id_is_sent_with_api_requests(
     world: World, name: str, settings: dict[str, Any]
 ) -> None:
     """Norce would refuse every API request."""
@@ -43,7 +43,7 @@ def test_application_ids_share_a_token(world: World, name: str, settings: dict[s
 
 @pytest.mark.parametrize("wrong", [0, -1, "0", "-1", "1042.0", "0x1", 1.5, True])
 def test_application_id_is_a_number_above_0(wrong: object) -> None:
-    """A mistyped number would only show as a refused API request."""
+    """A mistyped number would be noticed only when an API request is refused."""
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         keyturn.connect(
             "norce-storm", scope="lab", client_id="c", client_secret="s", application_id=wrong
@@ -53,10 +53,10 @@ def test_application_id_is_a_number_above_0(wrong: object) -> None:
 
 
 @both
-def test_token_without_lifetime_lives_the_shorter_documented_time(
+def test_token_without_lifetime_has_the_shorter_documented_lifetime(
     world: World, name: str, settings: dict[str, Any]
 ) -> None:
-    """A token would be used for an hour that Norce may have ended after ten minutes."""
+    """A token that may expire after ten minutes would be used for an hour."""
     world.endpoint.responses.append(world.endpoint.token("t", expires_in=None))
     connection = world.connect(name, **settings)
 
@@ -65,10 +65,10 @@ def test_token_without_lifetime_lives_the_shorter_documented_time(
 
 @both
 @pytest.mark.parametrize("status", [400, 401])
-def test_wrong_secret_is_reported_by_the_code_whatever_the_status(
+def test_wrong_secret_is_recognized_by_its_code_at_any_status(
     world: World, name: str, settings: dict[str, Any], status: int
 ) -> None:
-    """Norce's server responds with 400, its test double with 401: one would be misread."""
+    """A wrong secret would be reported wrongly at status 400 (Norce) or 401 (its test double)."""
     world.endpoint.refuse(status)
     connection = world.connect(name, **settings)
 
@@ -82,7 +82,7 @@ def test_wrong_secret_is_reported_by_the_code_whatever_the_status(
 def test_rate_limit_is_three_a_minute_with_a_burst_of_twenty(
     world: World, name: str, settings: dict[str, Any]
 ) -> None:
-    """Norce would respond 429, and block all users behind the same address."""
+    """Norce would respond 429, and block all users of the same IP address."""
     connection = world.connect(name, **settings)
     for _ in range(20):
         connection.forget()
@@ -102,7 +102,7 @@ def test_rate_limit_is_three_a_minute_with_a_burst_of_twenty(
 
 
 def test_rate_limit_without_retry_after_pauses_for_one_request(world: World) -> None:
-    """Norce documents no Retry-After: guessing too short a pause would be refused again."""
+    """A guessed pause would be too short, because Norce documents no Retry-After."""
     world.endpoint.responses.append(
         keyturn.plugins.Response(429, {"content-type": "text/html"}, b"<html>")
     )
@@ -114,7 +114,7 @@ def test_rate_limit_without_retry_after_pauses_for_one_request(world: World) -> 
 
 
 def test_rate_limit_belongs_to_the_host(world: World) -> None:
-    """Two accounts at one host would together exceed what it allows to one address."""
+    """Two accounts at one host would together exceed its limit for one IP address."""
     for number in range(20):
         world.connect("norce-commerce", **COMMERCE, client_id=f"client-{number}").token()
 
@@ -125,7 +125,7 @@ def test_rate_limit_belongs_to_the_host(world: World) -> None:
 
 
 def test_environments_never_share_a_token(world: World) -> None:
-    """A production token would be used against the stage, or the reverse."""
+    """A production token would be sent to the staging system, or the reverse."""
     tokens = {
         world.connect("norce-commerce", client="acme", environment=environment).token()
         for environment in ("playground", "stage", "prod")
@@ -135,7 +135,7 @@ def test_environments_never_share_a_token(world: World) -> None:
 
 
 def test_scope_in_the_token_is_not_compared(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """Norce names an environment otherwise in its tokens: a usable one would be refused."""
+    """A valid token would be refused, because Norce's tokens name the environment differently."""
     world.endpoint.responses.append(world.endpoint.token("t", scope="Staging"))
     connection = world.connect("norce-commerce", **COMMERCE, scope="lab")
 
@@ -157,10 +157,10 @@ API_URLS = [
 
 
 @pytest.mark.parametrize(("name", "settings", "address"), API_URLS)
-def test_api_url_follows_from_the_settings(
+def test_api_url_is_derived_from_the_settings(
     world: World, name: str, settings: dict[str, Any], address: str
 ) -> None:
-    """A token of one environment would be sent to another one's API."""
+    """A token of one environment would be sent to the API of another."""
     connection = world.connect(name, **settings)
 
     assert connection.api_url == address
@@ -177,8 +177,8 @@ def test_undocumented_api_host_must_be_set(world: World, scope: str) -> None:
 
 
 @pytest.mark.parametrize("scope", ["stage", "lab stage", [], ["lab", "LAB"]])
-def test_storm_knows_three_environments(scope: object) -> None:
-    """A mistyped environment would only show as a refused token request."""
+def test_storm_accepts_only_three_environments(scope: object) -> None:
+    """A mistyped environment would be noticed only when a token request is refused."""
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         keyturn.connect("norce-storm", scope=scope, client_id="c", client_secret="s")
 
@@ -187,7 +187,7 @@ def test_storm_knows_three_environments(scope: object) -> None:
 
 
 def test_secret_is_required() -> None:
-    """A request without a secret would be refused, and cost one of three a minute."""
+    """A request without a secret would be refused, and use one of three requests a minute."""
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         keyturn.connect("norce-commerce", client="acme", environment="live", client_id="c")
 
@@ -198,7 +198,7 @@ def test_secret_is_required() -> None:
 
 
 def test_region_too_long_for_its_label_is_named() -> None:
-    """The error would name an impossible host, and not the setting."""
+    """The error would name an invalid host instead of the setting."""
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         keyturn.connect(
             "norce-commerce", **COMMERCE | {"region": "r" * 60}, client_id="c", client_secret="s"

@@ -1,4 +1,4 @@
-"""The rules of `orocommerce`, by its documentation and its authorization server's source."""
+"""The rules of `orocommerce`, from its documentation and its authorization server's source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SHOP: dict[str, Any] = {"url": "https://shop.example"}
 
 
-def test_sides_never_share_a_token(world: World) -> None:
+def test_storefront_and_back_office_never_share_a_token(world: World) -> None:
     """A storefront token would be sent to the back-office, which responds with an empty 401."""
     backoffice = world.connect("orocommerce", **SHOP)
     storefront = world.connect("orocommerce", **SHOP, side="storefront")
@@ -28,16 +28,16 @@ def test_sides_never_share_a_token(world: World) -> None:
     assert len(world.endpoint.requests) == 2
 
 
-def test_accept_is_the_documented_one(world: World) -> None:
-    """OroCommerce would respond in another API type."""
+def test_accept_header_is_the_documented_one(world: World) -> None:
+    """OroCommerce would respond in the format of another API."""
     assert world.connect("orocommerce", **SHOP).headers() == {
         "Authorization": "Bearer token-1",
         "Accept": "application/vnd.api+json",
     }
 
 
-def test_3599_seconds_are_a_lifetime_as_any_other(world: World) -> None:
-    """OroCommerce's usual response would be taken for an unusual one."""
+def test_lifetime_of_3599_seconds_is_accepted(world: World) -> None:
+    """OroCommerce's usual response would be refused, or cause a warning."""
     world.endpoint.responses.append(world.endpoint.token("t", expires_in=3599))
     token = world.connect("orocommerce", **SHOP).token()
 
@@ -45,15 +45,15 @@ def test_3599_seconds_are_a_lifetime_as_any_other(world: World) -> None:
 
 
 def test_response_without_lifetime_is_refused(world: World) -> None:
-    """OroCommerce always sends the lifetime: a response without it is not OroCommerce's."""
+    """A response that is not OroCommerce's, which always has a lifetime, would be accepted."""
     world.endpoint.responses.append(world.endpoint.token("t", expires_in=None))
 
     with pytest.raises(keyturn.errors.InvalidTokenResponse, match="expires_in is missing"):
         world.connect("orocommerce", **SHOP).token()
 
 
-def test_missing_encryption_key_is_the_servers_fault(world: World) -> None:
-    """Users would change right credentials, while the server lacks its key."""
+def test_missing_encryption_key_is_reported_as_a_server_failure(world: World) -> None:
+    """Users would change valid credentials although the server lacks its key."""
     fields = {"error": "no_encryption_key", "message": "No encryption key", "hint": "Generate it"}
     world.endpoint.responses += [world.endpoint.response(401, fields)] * 3
     connection = world.connect("orocommerce", **SHOP)
@@ -87,14 +87,14 @@ ERRORS: list[tuple[int, dict[str, Any], type[keyturn.errors.KeyturnError], str]]
 
 
 @pytest.mark.parametrize(("status", "fields", "kind", "words"), ERRORS)
-def test_errors_are_reported_apart(
+def test_errors_are_distinguished(
     world: World,
     status: int,
     fields: dict[str, Any],
     kind: type[keyturn.errors.KeyturnError],
     words: str,
 ) -> None:
-    """The user would correct the wrong setting, or miss the server's hint."""
+    """The user would correct the wrong setting, or not see the server's hint."""
     world.endpoint.responses += [world.endpoint.response(status, fields)] * 3
 
     with pytest.raises(keyturn.errors.KeyturnError) as caught:
@@ -103,8 +103,8 @@ def test_errors_are_reported_apart(
     assert words in str(caught.value)
 
 
-def test_every_401_of_the_api_may_mean_the_token(world: World) -> None:
-    """An empty 401 is all that OroCommerce says of an expired token: it would never be renewed."""
+def test_every_401_of_the_api_may_mean_an_expired_token(world: World) -> None:
+    """An expired token would not be renewed, because OroCommerce responds with an empty 401."""
     connection = world.connect("orocommerce", **SHOP)
 
     assert connection.provider.token_rejected(connection.settings, keyturn.plugins.Response(401))
@@ -120,8 +120,10 @@ API_URLS = [
 
 
 @pytest.mark.parametrize(("settings", "address"), API_URLS)
-def test_api_url_is_that_of_the_side(world: World, settings: dict[str, Any], address: str) -> None:
-    """API requests would go to the other side, or to no API at all."""
+def test_api_url_is_that_of_the_storefront_or_the_back_office(
+    world: World, settings: dict[str, Any], address: str
+) -> None:
+    """API requests would be sent to the other API, or to a URL without an API."""
     assert world.connect("orocommerce", **settings).api_url == address
 
 
@@ -139,7 +141,7 @@ def test_api_url_is_that_of_the_side(world: World, settings: dict[str, Any], add
     ],
 )
 def test_application_url_must_be_safe(url: str) -> None:
-    """The secret would be sent in the clear, or to another address than the one read."""
+    """The secret would be sent unencrypted, or to another host than the setting seems to name."""
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         keyturn.connect("orocommerce", url=url, client_id="c", client_secret="s")
 
@@ -149,7 +151,7 @@ def test_application_url_must_be_safe(url: str) -> None:
 
 @pytest.mark.parametrize("prefix", ["/admin", "a/b", "..", "a b", "admin?", "%2e"])
 def test_prefix_is_one_segment(prefix: str) -> None:
-    """The API's address would lead elsewhere within the host."""
+    """The API's URL would have another path on the host."""
     with pytest.raises(keyturn.errors.ConfigurationError, match="backend_prefix: must be one"):
         keyturn.connect(
             "orocommerce", **SHOP, client_id="c", client_secret="s", backend_prefix=prefix
@@ -157,7 +159,7 @@ def test_prefix_is_one_segment(prefix: str) -> None:
 
 
 def test_revocation_is_not_offered(world: World) -> None:
-    """A user would believe a token to be revoked that still works."""
+    """`revoke` would seem to succeed, although the token is still valid."""
     connection = world.connect("orocommerce", **SHOP)
     connection.token()
 

@@ -1,4 +1,4 @@
-"""What the tests of `keyturn.Connections` share: a platform on loopback, and an open store."""
+"""Fixtures of the tests of `keyturn.Connections`: a platform on loopback, and an open store."""
 
 from __future__ import annotations
 
@@ -101,14 +101,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    do_POST = do_GET  # noqa: N815 - http.server's
+    do_POST = do_GET  # noqa: N815 - http.server requires the name
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as in http.server
         """Write nothing."""
 
 
 class OpenStore(MemoryStore):
-    """A store in memory that a test can look into, and make fail."""
+    """A memory store whose entries a test can read, and whose operations it can make fail."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -116,12 +116,12 @@ class OpenStore(MemoryStore):
         self.failing: set[str] = set()
 
     def read(self, key: str) -> str | None:
-        """Return an entry, as every store does."""
+        """Return an entry."""
         self._fail("read")
         return super().read(key)
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Keep an entry."""
+        """Write an entry."""
         self._fail("write")
         self.entries[key] = entry
         super().write(key, entry, expires_at)

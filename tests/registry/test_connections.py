@@ -1,4 +1,4 @@
-"""`keyturn.Connections`: opening, looking up, replacing and closing, and what it reports."""
+"""`keyturn.Connections`: opening, looking up, replacing, closing, events and status."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_changed_row_replaces_the_connection(
     assert len(connections) == 1
 
 
-def test_a_held_connection_follows_its_row(
+def test_a_stored_connection_object_follows_its_row(
     connections: keyturn.Connections, platform: Platform, row: Row
 ) -> None:
     """An application that keeps the object would use a rotated secret forever."""
@@ -80,10 +80,10 @@ def test_a_held_connection_follows_its_row(
             each.token()
 
 
-def test_what_is_in_progress_finishes_on_the_old_connection(
+def test_a_call_in_progress_finishes_on_the_old_connection(
     connections: keyturn.Connections, platform: Platform, row: Row
 ) -> None:
-    """A replaced row would fail the requests that are under way."""
+    """Requests in progress would fail when their row is replaced."""
     first = connections.open("a", platform.provider, row)
     platform.gate.clear()
     got: list[keyturn.Token] = []
@@ -101,7 +101,7 @@ def test_what_is_in_progress_finishes_on_the_old_connection(
 def test_an_adapter_follows_its_row(
     connections: keyturn.Connections, platform: Platform, row: Row
 ) -> None:
-    """A client that lives as long as the process would need a restart for a new secret."""
+    """A long-lived HTTP client would need a restart of the process for a new secret."""
     auth = keyturn.integrations.httpx.KeyturnAuth(connections.open("a", platform.provider, row))
     with httpx.Client(base_url=platform.url, auth=auth) as client:
         assert client.get("/api").json() == {"owner": ["one", row["client_secret"]]}
@@ -144,7 +144,7 @@ def test_an_adapter_sends_no_token_to_the_api_of_another_row(
 def test_a_refused_request_is_repeated_with_the_token_of_the_new_row(
     connections: keyturn.Connections, platform: Platform, row: Row
 ) -> None:
-    """A request that was under way when a secret was rotated would fail."""
+    """A request in progress would fail when its secret is rotated."""
     auth = keyturn.integrations.RequestAuth(connections.open("a", platform.provider, row))
     sent = auth.authorize("GET", f"{platform.url}/api", {})
     connections.open("a", platform.provider, row | OTHER)
@@ -157,12 +157,12 @@ def test_a_refused_request_is_repeated_with_the_token_of_the_new_row(
 def test_connections_are_looked_up_as_in_a_mapping(
     connections: keyturn.Connections, platform: Platform, row: Row
 ) -> None:
-    """Code that treats it as the mapping that it looks like would fail."""
+    """Code that uses `Connections` as a mapping would fail."""
     for each in ("c", "a", "b"):
         connections.open(each, platform.provider, row)
     connections.open("c", platform.provider, row | OTHER)
     assert ([*connections], len(connections)) == (["c", "a", "b"], 3)
-    for each in connections:  # it may be changed meanwhile
+    for each in connections:  # connections may be removed during the iteration
         connections.close(each)
     assert "a" not in connections
     assert 7 not in connections
@@ -172,10 +172,8 @@ def test_connections_are_looked_up_as_in_a_mapping(
     assert "no connection with the id 'a\\x1b[2J' is open" in str(caught.value)
 
 
-def test_closed_connections_are_closed_for_good(
-    store: OpenStore, platform: Platform, row: Row
-) -> None:
-    """A job that runs after the shutdown would open connections that none closes."""
+def test_closed_connections_open_no_other(store: OpenStore, platform: Platform, row: Row) -> None:
+    """A job that runs after the shutdown would open connections that are never closed."""
     with keyturn.Connections(store=store, policy=LOOPBACK) as connections:
         first = connections.open("a", platform.provider, row)
         second = connections.open("b", platform.provider, row)
@@ -194,7 +192,7 @@ def test_closed_connections_are_closed_for_good(
 
 
 def test_the_async_methods_do_the_same(platform: Platform, store: OpenStore, row: Row) -> None:
-    """An asynchronous platform would block its loop to remove a tenant."""
+    """An asynchronous platform would have to block its loop to remove a tenant."""
 
     async def use() -> keyturn.Connections:
         async with keyturn.Connections(store=store, policy=LOOPBACK) as connections:
@@ -214,7 +212,7 @@ def test_the_async_methods_do_the_same(platform: Platform, store: OpenStore, row
 def test_an_id_is_a_short_string(
     connections: keyturn.Connections, platform: Platform, row: Row, wrong: Any
 ) -> None:
-    """The integer and the string of one key would be two connections."""
+    """The integer 1 and the string "1" would be two connections."""
     with pytest.raises(errors.ConfigurationError, match="a string of 1 to 256 characters"):
         connections.open(wrong, platform.provider, row)
     with pytest.raises(errors.ConfigurationError, match="a string of 1 to 256 characters"):
@@ -225,7 +223,7 @@ def test_an_id_is_a_short_string(
 def test_an_id_may_have_any_characters(
     connections: keyturn.Connections, platform: Platform, row: Row, odd: str
 ) -> None:
-    """A tenant's name could forge lines of a log, or could not be removed."""
+    """A tenant's name could forge log lines, or the tenant could not be removed."""
     platform.wrong.add(row["client_secret"])
     connection = connections.open(odd, platform.provider, row)
     with pytest.raises(errors.InvalidClient) as caught:
@@ -247,14 +245,14 @@ def test_an_id_may_have_any_characters(
     ],
     ids=str,
 )
-def test_a_wrong_option_leaves_what_was_open(
+def test_a_wrong_option_keeps_the_open_connection(
     connections: keyturn.Connections,
     platform: Platform,
     row: Row,
     arguments: dict[str, Any],
     message: str,
 ) -> None:
-    """A mistake in one row's new form would stop a connection that works."""
+    """A mistake in a changed row would close a connection that works."""
     first = connections.open("a", platform.provider, row)
     with pytest.raises(errors.ConfigurationError, match=message):
         connections.open("a", platform.provider, row | OTHER, **arguments)
@@ -262,15 +260,17 @@ def test_a_wrong_option_leaves_what_was_open(
     assert platform.owner(first.token()) == ("one", row["client_secret"])
 
 
-def test_a_provider_is_no_path(connections: keyturn.Connections, row: Row) -> None:
-    """An end user could have a file of the server read as a provider."""
+def test_a_provider_name_is_never_read_as_a_path(
+    connections: keyturn.Connections, row: Row
+) -> None:
+    """An end user could make keyturn read a file on the server as a provider."""
     for name in ("./acme.toml", "/etc/passwd"):
         with pytest.raises(errors.ProviderNotFound):
             connections.open("a", name, row)
 
 
 def test_wrong_arguments_are_refused() -> None:
-    """A misspelt policy would fail when the first tenant is opened, or not at all."""
+    """A wrong policy would fail only when the first tenant is opened, or never."""
     wrong: dict[str, Any] = {"policy": None}
     with pytest.raises(errors.ConfigurationError, match=r"must be a keyturn\.NetworkPolicy"):
         keyturn.Connections(**wrong)
@@ -280,7 +280,7 @@ def test_wrong_arguments_are_refused() -> None:
 
 
 def test_a_form_is_checked_under_the_policy(platform: Platform, row: Row) -> None:
-    """A form would be accepted, and the connection refused when it is opened."""
+    """A form would be accepted, but its connection refused when it is opened."""
     strict, open_ = keyturn.Connections(), keyturn.Connections(policy=LOOPBACK)
     assert open_.problems(platform.provider, row) == []
     assert [each.path for each in open_.problems(platform.provider, {})] == [
@@ -295,7 +295,7 @@ def test_a_form_is_checked_under_the_policy(platform: Platform, row: Row) -> Non
 
 
 def test_events_name_the_id(platform: Platform, row: Row) -> None:
-    """A platform could not say which of its tenants has a wrong secret."""
+    """A platform could not see which tenant has a wrong secret."""
     got: list[keyturn.Event] = []
     own: list[keyturn.Event] = []
     with keyturn.Connections(store="memory://", policy=LOOPBACK, on_event=got.append) as found:
@@ -315,7 +315,7 @@ def test_status_shows_every_connection_without_a_request(
     monkeypatch: pytest.MonkeyPatch,
     store: OpenStore,
 ) -> None:
-    """A status page would request tokens, show secrets, or hide what fails."""
+    """A status page would request tokens, show secrets, or hide failures."""
     wrong = {"client_id": "two", "client_secret": "wr0ng-s3cret"}
     platform.wrong.add(wrong["client_secret"])
     good = connections.open("good", platform.provider, row)
@@ -337,7 +337,7 @@ def test_status_shows_every_connection_without_a_request(
     assert not any(text in shown for text in (row["client_secret"], "wr0ng", "made-up-token"))
     assert len(platform.token_requests) == requests
 
-    manager = good._manager  # noqa: SLF001 - whose clock is moved
+    manager = good._manager  # noqa: SLF001 - the test changes its clock
     moment = manager.now()
     for elapsed, state in ((3500, "stale"), (3700, "expired")):
         monkeypatch.setattr(manager, "now", lambda elapsed=elapsed: moment + elapsed)
@@ -346,10 +346,10 @@ def test_status_shows_every_connection_without_a_request(
     assert shown.seconds_left == 0.0
 
 
-def test_the_last_error_passes_with_the_next_token(
+def test_the_last_error_is_cleared_by_the_next_token(
     connections: keyturn.Connections, platform: Platform, row: Row
 ) -> None:
-    """A status page would show a failure that is over."""
+    """A status page would show a failure that has ended."""
     platform.wrong.add(row["client_secret"])
     connection = connections.open("a", platform.provider, row)
     with pytest.raises(errors.InvalidClient):
@@ -363,7 +363,7 @@ def test_the_last_error_passes_with_the_next_token(
 def test_equal_credentials_share_a_token_unless_isolated(
     connections: keyturn.Connections, platform: Platform, row: Row
 ) -> None:
-    """Two tenants who must not see each other's data would share a token, or none ever would."""
+    """Tenants that must be isolated would share a token, or other tenants would not."""
     shared = {connections.open(id, platform.provider, row).token().access_token for id in "ab"}
     assert len(shared) == 1
     apart = {
@@ -378,7 +378,7 @@ def test_equal_credentials_share_a_token_unless_isolated(
 def test_an_error_response_is_not_shared_with_an_isolated_connection(
     connections: keyturn.Connections, platform: Platform, row: Row
 ) -> None:
-    """One tenant could keep another from getting a token."""
+    """One tenant's error response could prevent another tenant's token."""
     platform.wrong.add(row["client_secret"])
     for id in "ab":
         with pytest.raises(errors.InvalidClient):
@@ -408,7 +408,7 @@ def test_threads_that_open_the_same_row_get_one_connection(
 def test_a_child_forked_while_another_thread_opens_can_open(
     run_python: Callable[..., str], platform: Platform
 ) -> None:
-    """A worker of a server that forks would hang at its first tenant."""
+    """A worker of a forking server would hang at its first tenant."""
     code = """
 import json, os, sys, keyturn
 provider = keyturn.plugins.provider_from_data(json.loads(sys.argv[1]))
@@ -429,7 +429,7 @@ assert [*connections] == ["a"]
 
 
 class Racing(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
-    """A provider whose code does something else while a connection is made."""
+    """A provider whose code calls a function while a connection is made."""
 
     name = "racing"
     settings = keyturn.plugins.ConfidentialSettings
@@ -439,7 +439,7 @@ class Racing(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
     def token_request(
         self, settings: keyturn.plugins.ConfidentialSettings
     ) -> keyturn.plugins.TokenRequest:
-        """Return the usual token request, afterwards."""
+        """Return the usual token request after the call."""
         todo, self.meanwhile = self.meanwhile, None
         if todo:
             todo()
@@ -456,10 +456,10 @@ def permissive(store: OpenStore) -> keyturn.Connections:
 
 
 @pytest.mark.parametrize("was_open", [False, True])
-def test_the_row_that_another_thread_opens_meanwhile_is_replaced_properly(
+def test_a_row_that_another_thread_opens_meanwhile_is_replaced(
     permissive: keyturn.Connections, row: Row, was_open: bool
 ) -> None:
-    """A holder of the other thread's connection would use its row forever."""
+    """The other thread's connection object would use its old row forever."""
     provider = Racing()
     if was_open:
         permissive.open("a", provider, row | {"client_id": "before"})
@@ -473,7 +473,7 @@ def test_the_row_that_another_thread_opens_meanwhile_is_replaced_properly(
 def test_a_connection_that_is_removed_while_it_is_opened_can_store_tokens(
     permissive: keyturn.Connections, platform: Platform, row: Row
 ) -> None:
-    """A tenant that comes back would never get a token."""
+    """A tenant that is opened again would never get a token."""
 
     class Acme(Racing):
         name = "acme"
@@ -487,7 +487,7 @@ def test_a_connection_that_is_removed_while_it_is_opened_can_store_tokens(
     assert connection.token()
 
 
-def test_connections_that_are_closed_meanwhile_open_no_other(
+def test_connections_that_are_closed_during_an_open_open_no_other(
     permissive: keyturn.Connections, row: Row
 ) -> None:
     """A connection would stay open after the shutdown."""
@@ -502,6 +502,6 @@ def test_connections_that_are_closed_meanwhile_open_no_other(
 def test_connections_refuse_to_be_copied(
     connections: keyturn.Connections, copied: Callable[[object], object]
 ) -> None:
-    """A copy would fail later, in a way that says nothing."""
+    """A copy would fail later with an unclear error."""
     with pytest.raises(TypeError, match="create them in each process"):
         copied(connections)

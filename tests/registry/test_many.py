@@ -55,7 +55,7 @@ ACME = keyturn.plugins.provider_from_data(
 
 @pytest.fixture(autouse=True)
 def endpoint(monkeypatch: pytest.MonkeyPatch) -> Endpoint:
-    """Put the endpoint in the transport's place, and count anew."""
+    """Replace the transport with a new endpoint."""
     monkeypatch.setattr("keyturn._connection._transport", lambda: ENDPOINT)
     ENDPOINT.sent = 0
     return ENDPOINT
@@ -66,8 +66,8 @@ def row(tenant: object, secret: object = 0) -> dict[str, str]:
     return {"client_id": f"client-{tenant}", "client_secret": f"made-up-secret-{tenant}-{secret}"}
 
 
-def test_mass_revocation_costs_one_renewal_for_each_token(endpoint: Endpoint) -> None:
-    """A provider that revokes all tokens would get a storm of token requests."""
+def test_mass_revocation_causes_one_renewal_for_each_token(endpoint: Endpoint) -> None:
+    """After a provider revokes all tokens, it would get several token requests for each."""
     with (
         keyturn.Connections(store="memory://") as connections,
         ThreadPoolExecutor(CALLERS) as pool,
@@ -84,7 +84,7 @@ def test_mass_revocation_costs_one_renewal_for_each_token(endpoint: Endpoint) ->
         def refused(each: int) -> str:
             return connections[f"tenant-{each}"].token(stale=tokens[each]).access_token
 
-        # Several calls of each tenant got a 401, at once and later.
+        # Several calls of each tenant get a 401, concurrently and later.
         calls = [tenant for tenant in range(TENANTS) for _ in range(3)] + [*range(TENANTS)]
         renewed = [*pool.map(refused, calls, chunksize=1)]
         assert endpoint.sent == 2 * TENANTS
@@ -97,7 +97,7 @@ SECRETS = strategies.integers(0, 2)
 
 
 class Life(RuleBasedStateMachine):
-    """Connections against a model: which row each id has, and which tokens are stored for whom."""
+    """Connections compared with a model: the row of each id, and the stored tokens of each id."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class Life(RuleBasedStateMachine):
         self.rows: dict[str, tuple[int, bool]] = {}
         self.objects: dict[str, keyturn.Connection] = {}
         self.held: dict[str, list[keyturn.Connection]] = {}
-        # Whose tokens are in the store: by secret, and by id if it is isolated.
+        # The tokens in the store: by secret, and by id if the id is isolated.
         self.listed: dict[tuple[int, str], set[str]] = {}
 
     @rule(id=IDS, secret=SECRETS, isolate=strategies.booleans())
@@ -136,7 +136,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(id=IDS, in_another_process=strategies.booleans())
     def remove(self, id: str, in_another_process: bool) -> None:
-        """Remove an id: here, or closed here and removed elsewhere."""
+        """Remove an id here, or close it here and remove it in another process."""
         if in_another_process:
             self.connections.close(id)
             keyturn.Connections(store=self.store).remove(id)
@@ -150,7 +150,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        """See that ids, objects and stored tokens are as in the model."""
+        """Check that ids, objects and stored tokens are as in the model."""
         assert {*self.connections} == self.rows.keys()
         for id, connection in self.objects.items():
             assert self.connections[id] is connection
@@ -172,7 +172,7 @@ class Life(RuleBasedStateMachine):
 
 
 def test_every_order_of_operations(endpoint: Any) -> None:
-    """Some order of events would leave a removed tenant's token, or mix up two tenants."""
+    """Some order of operations would leave a removed tenant's token, or mix up two tenants."""
     del endpoint
 
     class Case(Life.TestCase):

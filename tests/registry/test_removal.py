@@ -1,4 +1,4 @@
-"""`Connections.remove`: what it takes out of the store, with nothing but the id."""
+"""`Connections.remove`: the entries that it deletes from the store, given only the id."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_removal_leaves_nothing_of_the_id(
 ) -> None:
     """A tenant's tokens would stay in the store after it has left the platform."""
     first = connections.open("a", platform.provider, row)
-    first.token(stale=first.token())  # counted as refused
+    first.token(stale=first.token())  # writes a count of refused tokens
     connections.open("a", platform.provider, row | OTHER).token()
     platform.wrong.add("wr0ng-s3cret")
     with pytest.raises(errors.InvalidClient):
@@ -55,10 +55,10 @@ def test_removal_leaves_nothing_of_the_id(
     assert platform.revoked == []
 
 
-def test_removal_needs_nothing_but_the_id(
+def test_removal_needs_only_the_id(
     connections: keyturn.Connections, platform: Platform, row: Row, store: OpenStore
 ) -> None:
-    """A job that deletes tenants would have to know their secrets."""
+    """A job that deletes tenants would need their secrets."""
     connections.open("a", platform.provider, row).token()
     assert of_tenants(store)
     other = keyturn.Connections(store=store)
@@ -70,7 +70,7 @@ def test_removal_needs_nothing_but_the_id(
 def test_a_shared_token_stays(
     connections: keyturn.Connections, platform: Platform, row: Row, store: OpenStore
 ) -> None:
-    """A tenant would lose its token when another with the same account leaves."""
+    """A tenant would lose its token when another tenant with the same account is removed."""
     for id in ("stored it", "found it"):
         connections.open(id, platform.provider, row).token()
     connections.remove("stored it")
@@ -97,7 +97,7 @@ def test_a_shared_token_is_not_revoked(
 def test_a_removed_connection_stores_no_token(
     connections: keyturn.Connections, platform: Platform, row: Row, store: OpenStore
 ) -> None:
-    """A request that was in progress would bring a removed tenant's token back."""
+    """A request in progress would store a removed tenant's token again."""
     connection = connections.open("a", platform.provider, row)
     platform.gate.clear()
     failed: list[errors.KeyturnError] = []
@@ -125,7 +125,7 @@ def test_a_removed_connection_stores_no_token(
 def test_removal_waits_for_a_token_request_of_another_process(
     connections: keyturn.Connections, platform: Platform, row: Row, store: OpenStore
 ) -> None:
-    """A token that another process is about to store would be left there."""
+    """A token that another process is about to store would stay in the store."""
     with keyturn.Connections(store=store, policy=LOOPBACK) as other:
         connection = other.open("a", platform.provider, row)
         token = connection.token()
@@ -148,7 +148,7 @@ def test_removal_waits_for_a_token_request_of_another_process(
 def test_revoking_ends_the_token_at_the_provider(
     connections: keyturn.Connections, platform: Platform, row: Row, isolate: bool
 ) -> None:
-    """A copy of a removed tenant's token would work on; or another tenant would lose its own."""
+    """A copy of a removed tenant's token would stay valid, or another tenant lose its token."""
     tokens = {
         id: connections.open(id, platform.provider, row, isolate=isolate).token() for id in "ab"
     }
@@ -158,10 +158,10 @@ def test_revoking_ends_the_token_at_the_provider(
     assert platform.revoked[-1:] == [tokens["b"].access_token]
 
 
-def test_what_cant_be_revoked_is_not_removed(
+def test_a_token_that_cannot_be_revoked_is_not_removed(
     connections: keyturn.Connections, platform: Platform, row: Row, store: OpenStore
 ) -> None:
-    """A token would be left valid at the provider, and could not be revoked any more."""
+    """A token would stay valid at the provider, and could no longer be revoked."""
     with pytest.raises(errors.ConnectionNotFound):
         connections.remove("a", revoke=True)
     data = platform.data | {"revocation_url": ""}
@@ -180,7 +180,7 @@ def test_a_failing_store_is_reported_and_removal_can_be_repeated(
     store: OpenStore,
     operation: str,
 ) -> None:
-    """A platform would believe that a tenant's tokens are gone."""
+    """A removal would seem to succeed, although the tenant's tokens are still stored."""
     connections.open("a", platform.provider, row).token()
     store.failing = {operation}
     for _ in range(2):
@@ -196,7 +196,7 @@ def test_a_failing_store_is_reported_and_removal_can_be_repeated(
 
 
 def test_an_entry_that_cant_be_decrypted_is_reported(platform: Platform, row: Row) -> None:
-    """A process with an old store key would report tokens as removed that it can't find."""
+    """A process with an old store key would report removed tokens that it cannot decrypt."""
     inner = OpenStore()
     encrypted = keyturn.stores.EncryptedStore
     key = encrypted.generate_key()
@@ -224,10 +224,10 @@ def test_an_entry_that_cant_be_decrypted_is_reported(platform: Platform, row: Ro
         json.dumps({"v": 1, "until": {"a" * 64: "1"}}),
     ],
 )
-def test_a_damaged_entry_costs_no_token(
+def test_a_damaged_index_entry_prevents_no_token(
     connections: keyturn.Connections, platform: Platform, row: Row, store: OpenStore, entry: str
 ) -> None:
-    """A damaged index would keep a tenant from its token, or hide what is left of it."""
+    """A damaged index would prevent a tenant's token, or hide its stored tokens."""
     store.write(index_key("a"), entry, time.time() + 60)
     with pytest.raises(errors.KeyturnError, match="tokens may remain"):
         connections.remove("a")
@@ -246,10 +246,10 @@ def test_an_entry_of_another_version_is_replaced(
     assert of_tenants(store) == set()
 
 
-def test_the_index_is_bounded_and_no_token_falls_out_of_it(
+def test_the_index_is_bounded_and_loses_no_token(
     connections: keyturn.Connections, platform: Platform, row: Row, store: OpenStore
 ) -> None:
-    """A row whose secret changes often would fill the store, or leave tokens in it for good."""
+    """A row whose secret changes often would fill the store, or leave tokens in it."""
     for each in range(70):
         connections.open("a", platform.provider, row | {"client_secret": f"s3cret-{each}"}).token()
     listed = json.loads(store.entries[index_key("a")])["until"]
@@ -260,15 +260,15 @@ def test_the_index_is_bounded_and_no_token_falls_out_of_it(
     assert of_tenants(store) == set()
 
 
-def test_an_entry_lives_as_long_as_its_tokens(
+def test_an_index_entry_expires_with_its_tokens(
     connections: keyturn.Connections, platform: Platform, row: Row, store: OpenStore
 ) -> None:
-    """A token would outlive what it is found by."""
+    """A token would stay in the store when its index entry has expired."""
     connection = connections.open("a", platform.provider, row)
     token = connection.token()
     platform.wrong.add(row["client_secret"])
     with pytest.raises(errors.InvalidClient):
-        connection.token(stale=token)  # its error response is kept for a shorter time
+        connection.token(stale=token)  # its cached error response expires earlier
     until = json.loads(store.entries[index_key("a")])["until"]
     assert [*until.values()] == [token.expires_at]
 
@@ -301,7 +301,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Any) -> str:
 def test_another_process_removes_a_tenant(
     run_python: Callable[..., str], platform: Platform, url: str
 ) -> None:
-    """A tenant that one host has removed would still have a token on all others."""
+    """A tenant that one host has removed would still have a token in the shared store."""
 
     def run(action: str) -> str:
         return run_python(PROCESS, action, url, json.dumps(platform.data), "s3cret-for-tests")
@@ -318,6 +318,6 @@ def test_another_process_removes_a_tenant(
         assert [store.read(key) for key in (*left, index_key("a"))] == [None] * 5
         assert run("open") != token
         assert len(platform.token_requests) == 2
-        # As documented: what a process holds stays usable there.
+        # As documented, a token in the memory of a process stays usable there.
         assert connection.token().access_token == token
     getattr(store, "close", lambda: None)()

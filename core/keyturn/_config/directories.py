@@ -13,9 +13,9 @@ from pathlib import Path
 def user_directory(kind: str) -> Path | None:
     """Return keyturn's directory for a user's `config` or `cache`, or None without one.
 
-    A relative path from any variable is ignored, because others may have put files below the
-    working directory. platformdirs 4.2 to 4.11 return such a one where the user has neither `HOME`
-    nor an entry in passwd; later releases raise `RuntimeError`.
+    A relative path from a variable is ignored, because other users may have put files below the
+    working directory. platformdirs 4.2 to 4.11 return a relative path if the user has neither
+    `HOME` nor an entry in passwd; later releases raise `RuntimeError`.
     """
     import platformdirs
 
@@ -29,10 +29,10 @@ def user_directory(kind: str) -> Path | None:
 def is_private(status: os.stat_result) -> bool:
     """Return whether only this user can read a file, by its mode.
 
-    A secret of Kubernetes is mounted with mode 0440 and belongs to root and to a group of the
-    process (https://kubernetes.io/docs/tasks/configure-pod-container/security-context/). So a group
-    of this user may read a file that this user can't close to it, or that no user can write. A
-    credential of systemd belongs to root and its group, and an access list lets this user read it
+    Kubernetes mounts a secret with mode 0440; it belongs to root and to a group of the process
+    (https://kubernetes.io/docs/tasks/configure-pod-container/security-context/). So a group of this
+    user may read a file whose mode this user can't change, or that no user can write. A systemd
+    credential belongs to root and its group, and an access list lets this user read it
     (https://systemd.io/CREDENTIALS/).
     """
     # Windows has no user ids; it protects a user's profile from others.

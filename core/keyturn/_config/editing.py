@@ -46,7 +46,7 @@ def change_file(path: Path, change: Callable[[str], str]) -> None:
     """
     from keyturn.stores import _sqlite_lock
 
-    # A symbolic link stays.
+    # A symbolic link is kept, and its target is replaced.
     path = type(path)(os.path.realpath(path))
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 OPTIONS = ("margin", "timeout", "wait", "rate_limit")
 _OWN = ("provider", "store", *OPTIONS)
 _PLACEHOLDER = Secret("the secret of a reference that is not resolved")
-# The secrets that many providers have: checked where the provider isn't imported.
+# The secrets of many providers, checked if the provider isn't imported.
 COMMON_SECRETS = frozenset({"client_secret", "private_key", "certificate_password"})
 
 

@@ -1,4 +1,4 @@
-"""What the values of settings in a configuration stand for, by their JSON Schemas."""
+"""Parsing of the values in a configuration, according to their JSON Schemas."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plain(raw: RawSetting, schema: Mapping[str, Any]) -> Any:
 
 
 def parse(value: str, schema: Mapping[str, Any]) -> Any:
-    """Return what a string stands for in a setting of that JSON Schema, else the string itself."""
+    """Return the value that a string has in a setting of that JSON Schema, or else the string."""
     types = schema.get("type", ())
     if not {"object", "integer", "number", "boolean"}.isdisjoint(
         [types] if isinstance(types, str) else types

@@ -1,6 +1,6 @@
-"""Where secrets are read from, each bounded in bytes and in seconds.
+"""The sources of secrets, each bounded in bytes and in seconds.
 
-A source returns the secret, or as a string what prevents it. No such string holds a secret.
+A source returns the secret, or the problem as a string, which contains no secret.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_SIZE = 65_536
-# Between two looks at whether a command has ended that another process keeps the output of.
+# Seconds between two checks whether a command has ended, if another process keeps its output open.
 _TICK = 0.02
-# For a command that was killed to end.
+# Seconds to wait for the end of a killed command.
 _KILL_SECONDS = 1.0
 
 _running: PerProcess[dict[Hashable, Future[object]]] = PerProcess(dict)
 
 
 def within(seconds: float, key: Hashable, work: Callable[[], T]) -> T:
-    """Return what `work` returns; it runs on its own thread, as it may hang.
+    """Return the result of `work`, which runs on its own thread because it may hang.
 
-    What hangs is not started again: those who ask for the same wait for it.
+    Hanging work is not started again: later callers with the same key wait for it.
 
     Args:
         seconds: The longest wait.
-        key: What is asked for.
-        work: Raises nothing; its context is the caller's.
+        key: Identifies the work.
+        work: Raises nothing; it runs in the caller's context.
 
     Raises:
-        TimeoutError: It takes longer.
+        TimeoutError: The work takes longer.
     """
     running = _running.get()
     new: Future[object] = Future()
@@ -67,7 +67,7 @@ def within(seconds: float, key: Hashable, work: Callable[[], T]) -> T:
             target=context.run, args=(run,), name="keyturn-secret", daemon=True
         )
         try:
-            # When the interpreter ends, a thread is started, and never runs.
+            # At interpreter shutdown, a thread would be started but never run.
             (run if sys.is_finalizing() else thread.start)()
         except RuntimeError:  # no more threads
             run()
@@ -76,7 +76,7 @@ def within(seconds: float, key: Hashable, work: Callable[[], T]) -> T:
 
 
 def in_words(seconds: float) -> str:
-    """Return the time that a source had, for messages."""
+    """Return a source's time limit in words, for messages."""
     return f"{round(seconds, 1):g} s, which timeout bounds"
 
 
@@ -87,24 +87,24 @@ def from_environment(variable: str, _: float) -> Secret | str:
 
 
 def absolute(path: str) -> Path | None:
-    """Return an absolute path, `~` expanded, or None when it is no such path."""
+    """Return an absolute path, with `~` expanded, or None if it is not absolute."""
     try:
         expanded = Path(path).expanduser()
-    except RuntimeError:  # there is no such user
+    except RuntimeError:  # the user in `~user` does not exist
         return None
     return expanded if expanded.is_absolute() and "\0" not in path else None
 
 
 def from_file(path: str, _: float) -> Secret | str:
-    """Return the content of a regular file; no other can be read without a risk of waiting."""
+    """Return the content of a regular file; reading any other file could block."""
     name = absolute(path) or Path(path)
-    # With this flag neither opening nor reading waits, should it be replaced in the meantime.
+    # With this flag, neither opening nor reading blocks if the file is replaced in the meantime.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
-        # Before it is opened, which some devices take for an order.
+        # Checked before opening, because opening some devices has an effect.
         if not stat.S_ISREG(name.stat().st_mode):
             return f"the file {path} is not a regular file"
-        with open(os.open(name, flags), "rb") as file:  # noqa: PTH123 - with flags
+        with open(os.open(name, flags), "rb") as file:  # noqa: PTH123 - it needs flags
             content = file.read(MAX_SIZE + 1) or b""
         if len(content) > MAX_SIZE:
             return f"the file {path} is larger than {MAX_SIZE} bytes"
@@ -142,7 +142,7 @@ def from_command(command: list[str], seconds: float) -> Secret | str:
 
     end = time.monotonic() + seconds
     try:
-        process = subprocess.Popen(  # noqa: S603 - the user's own command, and no shell
+        process = subprocess.Popen(  # noqa: S603 - the user's own command, without a shell
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -188,7 +188,7 @@ def _printed(process: subprocess.Popen[bytes], end: float) -> bytes:
     """
     import selectors
 
-    if process.stdout is None or sys.platform == "win32":  # pragma: no cover - it has no such wait
+    if process.stdout is None or sys.platform == "win32":  # pragma: no cover - it can't wait so
         return process.communicate(timeout=max(0.0, end - time.monotonic()))[0]
     printed, output = bytearray(), process.stdout.fileno()
     os.set_blocking(output, False)
@@ -215,7 +215,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     import signal
     import subprocess
 
-    if process.stdout is not None:  # pragma: no branch - it is a pipe
+    if process.stdout is not None:  # pragma: no branch - it is always a pipe
         process.stdout.close()
     if process.poll() is None:
         if sys.platform != "win32" and os.getpgid(process.pid) == process.pid:

@@ -45,18 +45,18 @@ if TYPE_CHECKING:
 _LEASE_EXTRA = 5.0
 # The most restarts of a token request because the store's fingerprint key has changed.
 _KEY_CHANGES = 3
-# Enough for the tokens of two renewals of a chain of three steps.
+# The number of tokens in two renewals of a chain of three steps.
 _KEPT_TOKENS = 8
 
 _logger = logging.getLogger("keyturn")
-# What sends token requests, once a token was not found in the store.
+# The module that sends token requests; it is imported when the store has no token.
 _sending: Any = None
 
 
 @cached_once
 def _load() -> Any:
-    """Import what sends token requests: a token in the store needs none of it."""
-    global _sending  # noqa: PLW0603 - so that a call of this function is saved
+    """Import the modules that send token requests; a token in the store needs none of them."""
+    global _sending  # noqa: PLW0603 - saves later calls of this function
     with importing:
         from keyturn._tokens import sending
     _sending = sending
@@ -236,7 +236,7 @@ class Acquisition:
         return TokenSnapshot(token, fresh_until, usable_until)
 
     def keep_tokens(self, *tokens: str) -> None:
-        """Remember tokens of a step before, to hide them later."""
+        """Keep tokens of an earlier step, so that messages hide them later."""
         new = [each for each in tokens if each not in self.tokens]
         self.tokens = (*self.tokens, *new)[-_KEPT_TOKENS:]
 

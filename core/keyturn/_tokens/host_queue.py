@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from keyturn._rate_limit import Buckets
     from keyturn._tokens.rate_limiter import SharedBuckets
 
-# Among a host's buckets, two that limit nothing by themselves. One is there for an hour after a
-# request has timed out; the other says until when another request has its turn.
+# Two of a host's buckets, which are not rate limits. The first exists for an hour after a request
+# timed out; the second has the time until which another request has its turn.
 QUEUED = RateLimit(per_minute=1 / 60, burst=1), "queued"
 _TURN = RateLimit(per_minute=6000, burst=1), "turn"
 _LEASE = 5.0

@@ -243,7 +243,7 @@ class TokenManager:
         """Keep a token that a worker has acquired, with its headers."""
         try:
             if isinstance(outcome, BaseException):
-                raise outcome  # noqa: TRY301 - both ways to fail are reported alike
+                raise outcome  # noqa: TRY301 - both failures are reported in the same way
             query.progress.step = "settings", SYSTEM.monotonic() + self.acquisition.options.timeout
             headers, additions = self.prepare(outcome.token)
             snapshot = attrs.evolve(outcome, headers=headers, additions=additions)

@@ -133,7 +133,7 @@ class RateLimiter:
             wait: Maximum seconds to wait.
 
         Returns:
-                The seconds waited.
+            The seconds waited.
 
         Raises:
             keyturn.errors.RateLimited: The wait would be longer, or the token endpoint refused too

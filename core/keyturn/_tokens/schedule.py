@@ -1,7 +1,7 @@
-"""Which job a worker does next: each host has a share, so that one that hangs stops no other.
+"""The task that a worker runs next: each host has a share, so a hanging host blocks no other.
 
-A worker waits for as long as its host lets it, name resolution included. So no host gets more
-workers than its share, and hosts that have not responded leave some to those that have.
+A worker waits for its host, and for the resolution of its name. So no host gets more workers than
+its share, and hosts that have not responded leave some workers for the others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import attrs
 
 from keyturn._clock import SYSTEM
 
-# The last exchange with a host: it responded; there was none; it brought no response for seconds.
+# The result of the last request to a host: a response; no request so far; no response for seconds.
 Lane = Literal["proven", "unknown", "suspect"]
 Work = Callable[[], Lane | None]
 Run = Callable[[Work], Lane | None]
@@ -22,11 +22,11 @@ Task = tuple["_Host", Run, Work]
 
 _SHARE = 8
 _LARGE_SHARE = 64
-# Seconds since a host's last response for which it may have the large share.
+# The large share applies to a host that responded within this number of seconds.
 _RECENT = 2.0
 _KNOWN_HOSTS = 10_000
 _NEVER = float("-inf")
-# Seconds without a response after which a worker is needed for hosts that were never seen.
+# Seconds without a response after which a task is postponed in favour of new hosts.
 _LEASH = 5.0
 
 
@@ -54,23 +54,23 @@ class _Host:
 
 
 class Schedule:
-    """Decides which task is next; it runs nothing, and is not safe for threads.
+    """Decides which task is next; it runs nothing, and is not thread-safe.
 
     Args:
-        size: How many tasks are in progress at most.
+        size: The maximum number of tasks in progress.
         now: The monotonic clock.
 
     Attributes:
-        queued: How many tasks wait.
-        active: How many are in progress.
-        size: As given.
+        queued: The number of waiting tasks.
+        active: The number of tasks in progress.
+        size: The argument.
     """
 
     def __init__(self, size: int, now: Callable[[], float] = SYSTEM.monotonic) -> None:
         self._now = now
         self.queued = self.active = 0
-        self._hosts: dict[str, _Host] = {}  # those with a task
-        # Hosts with a task that waits, each once.
+        self._hosts: dict[str, _Host] = {}  # hosts with a task
+        # Hosts with a waiting task, each once.
         self._waiting: OrderedDict[Lane, deque[_Host]] = OrderedDict(
             proven=deque(), unknown=deque(), suspect=deque()
         )
@@ -79,7 +79,7 @@ class Schedule:
         self.resize(size)
 
     def resize(self, size: int) -> None:
-        """Change how many tasks are in progress at most."""
+        """Change the maximum number of tasks in progress."""
         self.size = size
         self._most: dict[Lane, int] = {
             "proven": size,
@@ -88,7 +88,7 @@ class Schedule:
         }
 
     def add(self, name: str, run: Run, work: Work) -> None:
-        """Queue a task for a host; one that concerns no host has the name ""."""
+        """Queue a task for a host; a task without a host has the name ""."""
         host = self._hosts.get(name)
         if host is None:
             usual: Lane = "unknown" if name else "proven"
@@ -100,12 +100,12 @@ class Schedule:
         self.queued += 1
 
     def take(self) -> Task | None:
-        """Take the next task that may begin; the lanes, and the hosts of one, have their turns."""
+        """Take the next task that may begin; the lanes, and the hosts in a lane, take turns."""
         if not self.queued or self.active >= self.size:
             return None
         now, is_pressed = self._now(), 2 * self.active >= self.size
         for lane, waiting in self._waiting.items():
-            # Each host that waits is looked at once.
+            # Each waiting host is checked once.
             for _ in range(len(waiting) if self._active[lane] < self._most[lane] else 0):
                 host = waiting.popleft()
                 is_next = not host.active or host.active < share(
@@ -123,7 +123,7 @@ class Schedule:
         return None
 
     def put_back(self, task: Task) -> None:
-        """Queue a task again that was taken and can't begin."""
+        """Queue a task again that was taken but cannot begin."""
         host = task[0]
         if not host.queue:
             self._waiting[host.lane].append(host)
@@ -134,24 +134,24 @@ class Schedule:
     def leash(self, name: str) -> float:
         """Return the seconds that a task may wait for a host's response before it is postponed.
 
-        It is infinite unless hosts that have not responded yet are many: where hundreds of them
-        hang, others that were never seen would wait for as long as all of these.
+        It is infinite unless many hosts have not responded yet: if hundreds of them hang, new hosts
+        would have to wait for all of them.
         """
         host = self._hosts.get(name)
         is_crowded = 4 * self._active["unknown"] >= self._most["unknown"]
         return _LEASH if host and host.lane == "unknown" and is_crowded else float("inf")
 
     def postpone(self, name: str, run: Run, work: Work) -> None:
-        """Queue the rest of a task in progress, whose host has not responded: it is suspect."""
+        """Queue a task in progress again, and mark its host as suspect: it has not responded."""
         self._note(self._hosts[name], "suspect")
         self.add(name, run, work)
 
     def done(self, task: Task, lane: Lane | None = None) -> None:
-        """Count a task as done.
+        """Mark a task as done.
 
         Args:
             task: The task.
-            lane: What an exchange with the host came to, if there was one.
+            lane: The result of its request to the host, if it sent one.
         """
         host = task[0]
         host.active -= 1
@@ -177,6 +177,6 @@ class Schedule:
             host.lane = lane
 
     def load(self, name: str) -> int:
-        """Return how many tasks of a host wait or are in progress."""
+        """Return the number of a host's tasks that wait or are in progress."""
         host = self._hosts.get(name)
         return len(host.queue) + host.active if host else 0

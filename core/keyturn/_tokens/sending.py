@@ -1,4 +1,4 @@
-"""What acquires a token that the store does not have; see `keyturn._tokens.acquisition`."""
+"""The modules that acquire a token if the store has none; see `keyturn._tokens.acquisition`."""
 
 from keyturn._plugins import events
 from keyturn._tokens.previous import request_after_steps, with_steps

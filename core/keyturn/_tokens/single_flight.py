@@ -1,4 +1,4 @@
-"""Single flight within a process: callers that ask for the same thing wait for one worker.
+"""Single flight within a process: callers that need the same result wait for one worker.
 
 The work runs on a worker's thread, so that no caller's cancellation, exception or closed event
 loop can end it; callers only wait for its result.
@@ -26,15 +26,15 @@ Use = Callable[[TokenSnapshot | BaseException], TokenSnapshot]
 
 T = TypeVar("T")
 
-# In seconds; a listener that hangs must not keep a process from ending.
+# Seconds to wait at the exit; a hanging listener must not prevent the end of the process.
 _EXIT_PATIENCE = 1.0
-# Between the deadline of a request and its report to those who wait, in seconds.
+# Seconds between the deadline of a request and its report to the waiters.
 GRACE = 0.25
 _SLOW_HINT = "Check the network. If the server lets requests wait, raise timeout or wait."
 
 
 class ReentrantCallError(RuntimeError):
-    """The worker asks for its own result, for which it would wait forever."""
+    """A worker asks for its own result, and would wait forever."""
 
 
 class Postponed(Exception):
@@ -43,14 +43,14 @@ class Postponed(Exception):
 
 @attrs.define(eq=False, repr=False)
 class Progress:
-    """How far work has come, for those who wait for it.
+    """The progress of work, for its waiters.
 
     Args:
-        is_started: Whether a worker does it; until then it is queued.
-        worker: The thread that does it.
-        step: What continues (settings are resolved, the store is used, or a request was sent), and
-            when that must be done, on the system's monotonic clock; None at first.
-        lane: What the last exchange with the host came to.
+        is_started: Whether a worker runs it; until then it is queued.
+        worker: The identifier of the worker's thread.
+        step: The current step (settings are resolved, the store is used, or a request was sent) and
+            its deadline on the system's monotonic clock; None at first.
+        lane: The result of the last request to the host.
     """
 
     is_started: bool = False
@@ -60,11 +60,11 @@ class Progress:
 
 
 class Share(Future[TokenSnapshot]):
-    """What one sharer gets of the work.
+    """The result of the work for one sharer.
 
     Attributes:
-        use: Makes the sharer's result of what the work returned or raised.
-        progress: How far the work has come.
+        use: Makes the sharer's result from the work's result or exception.
+        progress: The progress of the work.
     """
 
     use: Use
@@ -80,13 +80,13 @@ class _Flight(NamedTuple):
 
 
 class _State:
-    """What continues in this process.
+    """The work in progress in this process.
 
     Attributes:
-        workers: Those of this process.
-        flights: The work in progress, by what it is for.
-        finishing: By the threads that have delivered results as their last work, or are about to:
-            a lock that is held until then.
+        workers: The workers of this process.
+        flights: The work in progress, by its key.
+        finishing: For each thread that delivers results, or has delivered them as its last work: a
+            lock that is held until then.
     """
 
     def __init__(self) -> None:
@@ -96,8 +96,8 @@ class _State:
         self.finishing: dict[int, threading.Lock] = {}
 
 
-# A child process has no work in progress, whatever forked it: its parent's threads and locks are
-# not its own.
+# A child process has no work in progress, because it does not have its parent's threads, however it
+# was forked.
 _state = PerProcess(_State)
 
 
@@ -111,20 +111,20 @@ def join(
     use: Use,
     afterwards: Callable[[], None],
 ) -> Share:
-    """Return a share of the work in progress for `key`; start `work` when there is none.
+    """Return a share of the work in progress for `key`; start `work` if there is none.
 
     Args:
-        key: What the work is for.
-        host: Whose share of the workers it takes.
+        key: Identifies the result.
+        host: The host whose share of the workers it uses.
         work: Runs on a worker; see `keyturn._tokens.workers.Workers.submit`.
-        progress: What `work` notes its progress in.
-        sharer: Whose result it is; all calls of one sharer get the same share.
-        use: Makes the sharer's result of what `work` returned or raised, once, on the worker's
+        progress: `work` records its progress here.
+        sharer: Identifies the sharer; all its calls get the same share.
+        use: Makes the sharer's result from the result or exception of `work`, once, on the worker's
             thread.
         afterwards: Runs on the worker's thread when every waiter has its result.
 
     Raises:
-        ReentrantCallError: This thread is the one that does the work.
+        ReentrantCallError: This thread runs the work.
     """
     state = _state.get()
     workers = state.workers
@@ -136,7 +136,7 @@ def join(
         else:
             if flight.progress.worker == threading.get_ident():
                 raise ReentrantCallError
-            # A worker that waited for what is queued behind it would wait for itself.
+            # A worker must not wait for work that is queued behind it: that is a deadlock.
             is_mine = not flight.progress.is_started and workers.is_worker()
         share = flight.shares.get(sharer)
         if share is None:
@@ -149,7 +149,7 @@ def join(
 
 def _run(state: _State, key: Hashable, flight: _Flight) -> Lane | None:
     with state.lock:
-        if flight.progress.is_started:  # by a worker that could not wait
+        if flight.progress.is_started:  # by a worker that must not wait
             return None
         flight.progress.is_started, flight.progress.worker = True, threading.get_ident()
         state.finishing.pop(flight.progress.worker, None)
@@ -181,7 +181,7 @@ def _run(state: _State, key: Hashable, flight: _Flight) -> Lane | None:
         for deliver in deliveries:
             deliver()
         flight.afterwards()
-    except BaseException:  # noqa: BLE001 - a handler of the log may raise anything
+    except BaseException:  # noqa: BLE001 - a log handler may raise anything
         threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), None)))
     finally:
         done.release()
@@ -189,7 +189,7 @@ def _run(state: _State, key: Hashable, flight: _Flight) -> Lane | None:
 
 
 def _attempt(future: Future[T], work: Callable[[], T]) -> Callable[[], None]:
-    """Do the work, and return a function that gives the future what came of it."""
+    """Do the work, and return a function that sets its outcome in the future."""
     try:
         return functools.partial(future.set_result, work())
     except BaseException as error:  # noqa: BLE001 - it is raised in the waiters
@@ -198,7 +198,7 @@ def _attempt(future: Future[T], work: Callable[[], T]) -> Callable[[], None]:
 
 @atexit.register
 def finish_workers() -> None:
-    """Wait a second at most for workers that have a result, and report their events."""
+    """Wait at most a second for workers that have a result, so that they report their events."""
     deadline, state = time.monotonic() + _EXIT_PATIENCE, _state.get()
     finishing = state.finishing.copy()
     for done in finishing.values():
@@ -208,12 +208,12 @@ def finish_workers() -> None:
 
 
 def overdue(progress: Progress, host: str, seconds: float) -> errors.EndpointUnavailable:
-    """Return the error of a caller that has waited for as long as it may.
+    """Return the error of a caller whose time to wait is over.
 
     Args:
-        progress: How far the work has come.
+        progress: The progress of the work.
         host: The token endpoint's host.
-        seconds: How long the caller has waited.
+        seconds: The seconds that the caller waited.
     """
     if not progress.is_started:
         message = f"its token request is queued, one of {pool.get().load(host)} to {host}"
@@ -231,17 +231,17 @@ def overdue(progress: Progress, host: str, seconds: float) -> errors.EndpointUna
 
 
 def run_within(work: Callable[[], T], host: str, seconds: float) -> T:
-    """Return what `work` returns on a worker's thread, if it does so in time.
+    """Run `work` on a worker's thread, and return its result if it ends in time.
 
-    The work continues when it does not: resolving a name can't be ended.
+    Otherwise the work continues, because a name resolution can't be cancelled.
 
     Args:
-        work: What blocks, and keeps the deadline by itself where it can.
-        host: Whose share of the workers it takes.
-        seconds: How long to wait.
+        work: A blocking function, which keeps the deadline itself if it can.
+        host: The host whose share of the workers it uses.
+        seconds: The maximum wait.
 
     Raises:
-        keyturn.errors.EndpointUnavailable: It is not done in time.
+        keyturn.errors.EndpointUnavailable: It does not end in time.
     """
     future = _submit(work, host)
     with contextlib.suppress(TimeoutError):
@@ -250,12 +250,12 @@ def run_within(work: Callable[[], T], host: str, seconds: float) -> T:
 
 
 async def run_in_thread(work: Callable[[], T], host: str = "", seconds: float | None = None) -> T:
-    """Return what `work` returns on a worker's thread; see `wait`.
+    """Run `work` on a worker's thread, and return its result; see `wait`.
 
     Args:
-        work: What blocks.
-        host: Whose share of the workers it takes; none's if it goes to no token endpoint.
-        seconds: How long to wait; see `run_within`.
+        work: A blocking function.
+        host: The host whose share of the workers it uses; empty without a token endpoint.
+        seconds: The maximum wait; see `run_within`.
     """
     future = _submit(work, host)
     await wait(future, None if seconds is None else seconds + GRACE)
@@ -279,9 +279,9 @@ def _result(future: Future[T], host: str, seconds: float | None) -> T:
 
 
 async def wait(future: Future[Any], seconds: float | None) -> None:
-    """Wait in a task of asyncio or trio until a future is done, or that time has passed.
+    """Wait in a task of asyncio or trio until a future is done, at most for some seconds.
 
-    A cancelled task leaves the future as it is.
+    The cancellation of the task does not affect the future.
     """
     trio = sys.modules.get("trio")  # a trio task must have imported it
     if trio is not None and _is_task_of(trio):
@@ -290,7 +290,7 @@ async def wait(future: Future[Any], seconds: float | None) -> None:
         with trio.move_on_after(float("inf") if seconds is None else seconds):
             await done.wait()
     else:
-        import asyncio  # 20 ms that a program without tasks need not spend
+        import asyncio  # takes 20 ms, which a program without tasks saves
 
         done = asyncio.Event()
         _call_when_done(future, asyncio.get_running_loop().call_soon_threadsafe, done.set)
@@ -302,7 +302,7 @@ async def wait(future: Future[Any], seconds: float | None) -> None:
 def _is_task_of(trio: Any) -> bool:
     try:
         trio.lowlevel.current_task()
-    # httpcore imports trio where it is installed: meanwhile the module is not complete.
+    # AttributeError: httpcore is just importing trio, so the module is incomplete.
     except (RuntimeError, AttributeError):
         return False
     return True

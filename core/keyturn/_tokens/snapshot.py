@@ -1,4 +1,4 @@
-"""A token with all that a call needs, as one immutable value; when it is renewed and used.
+"""A token with everything that a call needs, as one immutable value, and its renewal times.
 
 A token is *fresh* (returned at once), then *stale* (valid and returned at once, while one renewal
 runs in the background), then *expired* (never returned: callers wait for a new one).
@@ -23,21 +23,21 @@ _MAX_LEEWAY = 5.0
 
 @attrs.frozen(eq=False, repr=False)
 class TokenSnapshot:
-    """A token with all that a call needs; it is replaced as a whole.
+    """A token with everything that a call needs; it is replaced as a whole.
 
     Args:
         token: The token.
-        fresh_until: From when on it is to be renewed, on the connection's monotonic clock.
-        usable_until: From when on it must not be used, on the same clock.
-        headers: What an API request with it needs, names and values; the token's header is first,
+        fresh_until: The time of its renewal, on the connection's monotonic clock.
+        usable_until: The time from which it must not be used, on the same clock.
+        headers: Names and values of the headers of an API request; the token's header is first,
             unless the token is in the query.
-        additions: What it needs besides; None for most providers.
+        additions: Further parts of an API request; None for most providers.
     """
 
     token: Token
     fresh_until: float
     usable_until: float
-    # Some tools show each field by itself.
+    # Some tools show the repr of each field separately.
     headers: Headers = attrs.field(default=(), repr=False)
     additions: Additions | None = attrs.field(default=None, repr=False)
 
@@ -49,17 +49,17 @@ EMPTY = TokenSnapshot(Token("", "", _NEVER), _NEVER, _NEVER)
 def plan(
     issued_at: float, lifetime: float, *, margin: float, jitter: float = 0.0
 ) -> tuple[float, float]:
-    """Return until when a token is fresh, and until when it may be used.
+    """Return the time until which a token is fresh, and the time until which it may be used.
 
     The renewal point is `min(margin, share of the lifetime)` before the expiry. The jitter moves
     it towards the expiry and never away from it, so that a provider's maximum margin holds. A
-    token is no longer used shortly before it expires, since a request takes time to arrive.
+    token is no longer used shortly before it expires, because a request takes time to arrive.
 
     Args:
-        issued_at: When the token request was sent, on any clock; the results are on the same.
-        lifetime: Seconds from then to the token's expiry.
+        issued_at: The time of the token request, on any clock; the results are on the same clock.
+        lifetime: Seconds from that time to the token's expiry.
         margin: Seconds before its expiry from which a token is renewed.
-        jitter: Where in the spread this process lies, from 0 up to 1; see `jitter`.
+        jitter: The position of this process in the spread, from 0 up to 1; see `jitter`.
     """
     lifetime = max(0.0, lifetime)
     ahead = min(margin, SHARE * lifetime) * (1.0 - _SPREAD * jitter)

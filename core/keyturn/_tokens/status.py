@@ -1,4 +1,4 @@
-"""What a process holds of a connection, without a request."""
+"""The status of a connection in this process, without a request."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ State = Literal["none", "fresh", "stale", "expired"]
 
 @attrs.frozen(kw_only=True)
 class ConnectionStatus:
-    """What one process holds of a connection; it has no secret.
+    """The status of a connection in one process; it has no secret.
 
     Args:
         id: The connection's id.
         provider: The provider's name.
-        state: `none` (no token is held here), `fresh`, `stale` (valid, and renewed when it is next
-            used) or `expired`.
+        state: `none` (this process has no token), `fresh`, `stale` (valid, and renewed at its next
+            use) or `expired`.
         seconds_left: Seconds for which the token may still be used, or None without a token.
-        last_error: Why no token could be acquired the last time; None when one was.
+        last_error: The error of the last attempt to acquire a token; None if it succeeded.
     """
 
     id: str
@@ -35,12 +35,12 @@ class ConnectionStatus:
 
 
 def status_of(id: str, provider: str, manager: TokenManager) -> ConnectionStatus:
-    """Return what this process holds of a connection.
+    """Return the status of a connection in this process.
 
     Args:
         id: The connection's id.
         provider: The provider's name.
-        manager: Keeps the connection's token.
+        manager: The connection's token manager.
     """
     held, now = manager.snapshot, manager.now()
     state: State = "fresh"

@@ -1,4 +1,4 @@
-"""Which token is wanted, and what its request is made of."""
+"""The query for a token, and the credentials of its request."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 @attrs.frozen(repr=False)
 class TokenQuery:
-    """Which token is wanted.
+    """A query for a token.
 
     Args:
-        other_than: A token that is of no use: it was refused, or it has expired.
+        other_than: A token that must not be returned: it was refused, or it has expired.
         refused: Whether an API refused it.
-        fresh: Whether only a fresh token is of use, as when one is renewed ahead of its expiry.
-        reason: Why it is wanted, for events.
-        exchanges: Gets the requests that were sent, and the token endpoint's responses.
-        progress: How far the token request has come.
-        deadline: When a chain of token requests must be done, on the monotonic clock.
-        is_repeated: Whether it is sent again, since a step's token was refused.
-        steps: Gets the steps before the request: the name, what acquires it, and its query.
+        fresh: Whether only a fresh token may be returned, as for a renewal before the expiry.
+        reason: The reason of the query, for events.
+        exchanges: Records the requests that were sent, and the token endpoint's responses.
+        progress: The progress of the token request.
+        deadline: The deadline of a chain of token requests, on the monotonic clock.
+        is_repeated: Whether the request is sent again because a step's token was refused.
+        steps: Records the steps before the request: name, acquisition and query of each.
     """
 
     other_than: Token | None = None
@@ -45,7 +45,7 @@ class TokenQuery:
     steps: list[Any] = attrs.field(factory=list, eq=False, repr=False)
 
     def matches(self, snapshot: TokenSnapshot, now: float) -> bool:
-        """Return whether a token is of use now (on the monotonic clock)."""
+        """Return whether a token satisfies this query now (on the monotonic clock)."""
         unwanted = self.other_than is not None and (
             self.other_than.access_token == snapshot.token.access_token
         )

@@ -1,4 +1,4 @@
-"""A token request with its rate limit and its retries; what came of it is kept in the store."""
+"""A token request with its rate limit and retries; the store keeps its outcome."""
 
 from __future__ import annotations
 
@@ -47,40 +47,40 @@ _ATTEMPTS = 3
 _BACKOFF = 0.25
 # Seconds without a response after which a host is suspect.
 _SLOW = 2.0
-# Between two clocks that count the same seconds.
+# The difference in seconds that two clocks may show for the same time.
 _ROUNDING = 0.05
 _UNREAD = "It is the provider's read_token that does not take it: report it to its authors."
 _SHORTEST_SECRET = 8
 
-# Not the module's own, whose state forks without Python's hooks share.
+# Not `random`'s own functions, whose state forks without Python's hooks share.
 _random = random.SystemRandom()
 _logger = logging.getLogger("keyturn")
 
 
 def request_token(own: Acquisition, credentials: Credentials, query: TokenQuery) -> TokenSnapshot:
-    """Send a token request, up to three times; return the token, which is in the store then.
+    """Send a token request, up to three times; store the token and return it.
 
     Args:
-        own: For whom.
-        credentials: What the request is made of; it has its fingerprint.
-        query: Which token is wanted; its `exchanges` get what is sent and received.
+        own: The acquisition of the connection.
+        credentials: The credentials of the request, which has its fingerprint.
+        query: The token query; its `exchanges` record requests and responses.
 
     Raises:
-        keyturn.errors.KeyturnError: There is none.
+        keyturn.errors.KeyturnError: No token could be acquired.
     """
     clock, limiter, wait = own.clock, rate_limiter(own, credentials), own.options.wait
     last = query.deadline
     if last is not None:
         wait = max(0.0, min(wait, last - clock.monotonic()))
     waited = limiter.acquire(wait)
-    # Only from here: what the rate limit and its lock took must not be missing here.
+    # The timeout begins here, so that the wait for the rate limit and its lock does not shorten it.
     deadline = clock.monotonic() + own.options.timeout - max(0.0, waited - wait)
     deadline = deadline if last is None else min(deadline, last)
     wait = max(0.0, wait - waited)
     attempt = 0
     while True:
         attempt += 1
-        # A server that lets a request wait limits the rate, too: that takes of the same time.
+        # A server that delays a response also limits the rate, so this uses the same time.
         began, seen, end = clock.monotonic(), len(query.exchanges), deadline + wait
         end = end if last is None else min(end, last)
         result, cooldown = _send(own, credentials, query, attempt, end)
@@ -107,10 +107,10 @@ def request_token(own: Acquisition, credentials: Credentials, query: TokenQuery)
 
 
 def rate_limiter(own: Acquisition, credentials: Credentials) -> RateLimiter:
-    """Return what counts the token requests to the token endpoint's host."""
+    """Return the rate limiter of the token endpoint's host."""
     declared, url = credentials.provider.rate_limit, credentials.request.url
     chosen = own.options.rate_limit or declared
-    # A plugin may derive a class from it, which would equal no limit of the store's.
+    # A plugin's subclass of RateLimit would not be equal to any limit in the store.
     limit = RateLimit(chosen.per_minute, chosen.burst) if isinstance(chosen, RateLimit) else None
     account = functools.partial(_account, own, credentials)
     shared = SharedBuckets(own.store, own.clock, shared_key(url))
@@ -121,7 +121,7 @@ def rate_limiter(own: Acquisition, credentials: Credentials) -> RateLimiter:
 def _send(
     own: Acquisition, credentials: Credentials, query: TokenQuery, attempt: int, deadline: float
 ) -> tuple[TokenSnapshot | errors.KeyturnError, float | None]:
-    """Send it once; return the token or the error, and how long the server wants no other."""
+    """Send it once; return the token or the error, and the pause that the server requests."""
     request, clock = credentials.request, own.clock
     began = clock.monotonic()
     response = cooldown = lifetime = None
@@ -160,19 +160,19 @@ def _send(
 def _exchange(
     own: Acquisition, request: TokenRequest, query: TokenQuery, seconds: float
 ) -> Response:
-    """Return the response, and note whether the host responds: its share of the workers grows."""
+    """Return the response, and record whether the host responds, for its share of the workers."""
     began, progress = SYSTEM.monotonic(), query.progress
-    # A caller's own thread, as `explain` uses, is no worker that others need.
+    # A caller's own thread, as in `explain`, is not a worker that other hosts need.
     leash = pool.get().leash(own.host) if progress.is_started else math.inf
-    # Those who wait keep the deadline by themselves: resolving a name can't be ended, nor a
-    # provider's code that reads the response.
+    # Waiters keep the deadline themselves, because a name resolution, or a provider's code that
+    # reads the response, can't be cancelled.
     until = SYSTEM.monotonic() + seconds
     progress.step = "request", until
     try:
         response = own.transport.send(request, min(seconds, leash), own.clock, own.options.policy)
     except errors.EndpointUnavailable:
         waited = SYSTEM.monotonic() - began
-        # By its duration: a name server that is dead reports no timeout.
+        # The duration decides, because a dead name server reports no timeout.
         if waited > _SLOW:
             progress.lane = "suspect"
         if leash <= waited < seconds:
@@ -191,7 +191,7 @@ def _read(
     """Return the token in a response.
 
     Raises:
-        keyturn.errors.KeyturnError: There is none that can be used.
+        keyturn.errors.KeyturnError: It has no usable token.
     """
     provider, settings, request = credentials
     error = calls.read_error(provider, settings, response)
@@ -225,14 +225,14 @@ def _read(
 
 
 def _checked(own: Acquisition, credentials: Credentials, token: Token) -> Token:
-    """Return a token without secrets where none belongs; warn of a scope that was not granted."""
+    """Return a token without secrets in its other fields; warn of a scope that is not granted."""
     provider, _, request = credentials
     requested = set(request.scope)
     granted = set((token.scope or "").split())
-    # What was requested, or is usual, is no secret: most responses need no search.
+    # Requested or usual values are not secret, so most responses need no search.
     if not (granted <= requested and token.token_type.lower() == "bearer" and not token.extra):
         secrets = own.secrets(request, token)
-        # A secret of a few letters is found in many words.
+        # A secret of a few letters occurs in many words.
         long = [each for each in secrets if len(each.reveal()) >= _SHORTEST_SECRET]
         redaction = Redaction(long, whole=True)
         token = attrs.evolve(
@@ -250,7 +250,7 @@ def _checked(own: Acquisition, credentials: Credentials, token: Token) -> Token:
 def _keep_error(
     own: Acquisition, request: TokenRequest, error: errors.KeyturnError, response: Response | None
 ) -> float | None:
-    """Keep an error response; return the seconds for which the server wants no request."""
+    """Cache an error response; return the seconds of the pause that the server requests."""
     if isinstance(error, errors.TokenRequestRefused):
         key = f"refused-{request.fingerprint}"
         entry, until = entries.error_to_entry(error, own.clock.time(), own.store.read(key))
@@ -267,7 +267,7 @@ def _keep_error(
 def _limit(
     own: Acquisition, limiter: RateLimiter, error: errors.KeyturnError, cooldown: float | None
 ) -> None:
-    """Let the rate limiter know what failed."""
+    """Report a failure to the rate limiter."""
     if cooldown is not None:
         message = "%s: the token endpoint asks for %d s without request"
         _logger.info(message, own.connection, whole_seconds(cooldown))
@@ -277,9 +277,9 @@ def _limit(
 
 
 def _account(own: Acquisition, credentials: Credentials) -> str:
-    """Return whose requests these are: it stays the same when a secret changes.
+    """Return the account of the requests, which stays the same when a secret changes.
 
-    It is the connection's name, if one is set; else the settings that are not secret.
+    It is the connection's name, if one is set, or else the settings that are not secret.
     """
     if own.connection != credentials.provider.name:
         return own.connection
@@ -290,14 +290,14 @@ def _account(own: Acquisition, credentials: Credentials) -> str:
 def _pause(
     error: errors.KeyturnError, cooldown: float | None, attempt: int, left: float, wait: float
 ) -> float | None:
-    """Return the seconds to sleep before another attempt, or None when there is to be none.
+    """Return the seconds to sleep before another attempt, or None if no retry is allowed.
 
     Args:
-        error: What failed.
-        cooldown: Seconds for which the server wants no request, or None.
-        attempt: How many there were.
+        error: The failure.
+        cooldown: The seconds of the pause that the server requests, or None.
+        attempt: The number of attempts so far.
         left: Seconds left for the token request.
-        wait: Seconds that may still be waited for the rate limit.
+        wait: Seconds left to wait for the rate limit.
     """
     if attempt == _ATTEMPTS:
         return None

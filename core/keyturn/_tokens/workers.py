@@ -29,7 +29,7 @@ _IDLE_SECONDS = 10.0
 
 @attrs.define(eq=False, repr=False)
 class _Seat:
-    """Where a worker waits for its next task."""
+    """The place at which an idle worker waits for its next task."""
 
     is_called: threading.Lock = attrs.field(factory=threading.Lock)
     task: Task | None = None
@@ -37,17 +37,17 @@ class _Seat:
 
 
 class Workers:
-    """Threads that run jobs; they end when they have had none for 10 seconds.
+    """Threads that run jobs; each ends after 10 seconds without a job.
 
     Args:
-        size: How many there are at most.
+        size: The maximum number of threads.
     """
 
     def __init__(self, size: int = DEFAULT_SIZE) -> None:
         self._lock = threading.Lock()
         self._schedule = Schedule(size)
-        self.leash = self._schedule.leash  # it changes nothing: no lock is needed
-        self._number = 0  # those that are being started included
+        self.leash = self._schedule.leash  # needs no lock, because it changes nothing
+        self._number = 0  # includes threads that are being started
         self._threads: set[int] = set()
         self._idle: list[_Seat] = []
         self._patience = _IDLE_SECONDS
@@ -55,10 +55,10 @@ class Workers:
     def submit(self, host: str, work: Callable[[], Lane | None]) -> None:
         """Run `work` on a worker and in the caller's context.
 
-        It raises nothing, and returns the host's lane if there was an exchange with the host.
+        `work` raises nothing, and returns the host's lane if it sent a request to the host.
 
-        It runs on the caller's thread if no worker can be started or woken, as when the interpreter
-        ends, and if the caller is a worker: a full pool would wait for itself.
+        It runs on the caller's thread if no worker can be started, as at interpreter shutdown, or
+        if the caller is a worker, because a full pool would deadlock.
         """
         run = contextvars.copy_context().run
         if threading.get_ident() in self._threads or sys.is_finalizing():
@@ -71,9 +71,9 @@ class Workers:
             self._start(task)
 
     def postpone(self, host: str, work: Callable[[], Lane | None]) -> None:
-        """Run the rest of a job of this thread later, since its host has not responded."""
+        """Run a job of this thread again later, because its host has not responded."""
         with self._lock:
-            # It begins when this job, the host's only one from now on, is done.
+            # It begins when this job is done, because the host now runs one job at a time.
             self._schedule.postpone(host, contextvars.copy_context().run, work)
 
     def is_worker(self) -> bool:
@@ -81,7 +81,7 @@ class Workers:
         return threading.get_ident() in self._threads
 
     def resize(self, size: int) -> None:
-        """Change how many jobs are in progress at most."""
+        """Change the maximum number of jobs in progress."""
         with self._lock:
             self._schedule.resize(size)
             tasks = self._dispatch()
@@ -89,13 +89,13 @@ class Workers:
             self._start(task)
 
     def end(self, seconds: float, finishing: Collection[int] = ()) -> None:
-        """End the workers as they become idle, and wait for those that are, or are about to be.
+        """End the workers as they become idle; wait for those that are idle or are finishing.
 
-        An interpreter that ends while its threads live may not, or be aborted (Py_EndInterpreter).
+        A subinterpreter must not end while its threads run (Py_EndInterpreter).
 
         Args:
             seconds: The longest wait.
-            finishing: The identifiers of the threads that are about to be.
+            finishing: The identifiers of the threads that are finishing.
         """
         deadline = time.monotonic() + seconds
         with self._lock:
@@ -109,21 +109,21 @@ class Workers:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def load(self, host: str | None = None) -> int:
-        """Return how many jobs wait or are in progress, of one host or of all."""
+        """Return the number of jobs that wait or are in progress, of one host or of all."""
         with self._lock:
             if host is None:
                 return self._schedule.queued + self._schedule.active
             return self._schedule.load(host)
 
     def _dispatch(self) -> list[Task]:
-        """Give tasks to idle workers; return those for which a worker must be started."""
+        """Give tasks to idle workers; return the tasks for which a worker must be started."""
         tasks: list[Task] = []
         while self._schedule.queued and (self._idle or self._number < self._schedule.size):
             task = self._schedule.take()
             if task is None:
                 break
             if self._idle:
-                seat = self._idle.pop()  # the last that became idle, so that surplus workers end
+                seat = self._idle.pop()  # the last one to become idle, so that surplus workers end
                 seat.task = task
                 seat.is_called.release()
             else:
@@ -139,7 +139,7 @@ class Workers:
         except RuntimeError:  # no more threads, or the interpreter is shutting down
             with self._lock:
                 self._number -= 1
-                if threading.get_ident() in self._threads:  # it comes to it after its own task
+                if threading.get_ident() in self._threads:  # it takes this task after its own
                     self._schedule.put_back(task)
                     return
             self._run_here(task)
@@ -182,15 +182,15 @@ pool: PerProcess[Workers] = PerProcess(lambda: Workers(_size))
 
 
 def limit_requests(most: int) -> None:
-    """Set how many token requests of this process are in progress at most; the others wait.
+    """Set the maximum number of concurrent token requests of this process; the others wait.
 
     Args:
-        most: From 1 to 300; 256 by default. Each takes a thread.
+        most: From 1 to 300; 256 by default. Each needs a thread.
 
     Raises:
-        keyturn.errors.ConfigurationError: It is no such integer.
+        keyturn.errors.ConfigurationError: It is not an integer from 1 to 300.
     """
-    global _size  # noqa: PLW0603 - of the process, as the threads are
+    global _size  # noqa: PLW0603 - one value for the process, as its threads
     if not isinstance(most, int) or isinstance(most, bool) or not 1 <= most <= LARGEST_SIZE:
         raise errors.ConfigurationError(f"max_requests must be an integer, 1 to {LARGEST_SIZE}.")
     _size = most

@@ -56,7 +56,7 @@ class DiskStore:
         self, directory: str | os.PathLike[str], now: Callable[[], float] = time.time
     ) -> None:
         # resolve() would follow a symbolic link, which must be refused.
-        self.directory = Path(os.path.abspath(directory))  # noqa: PTH100 - as said
+        self.directory = Path(os.path.abspath(directory))  # noqa: PTH100 - see above
         self.location = str(self.directory)
         self._path = self.directory / _DATABASE
         self._now = now
@@ -64,12 +64,12 @@ class DiskStore:
         self._identity: tuple[int, int] | None = None
 
     def read(self, key: str) -> str | None:
-        """Return the entry at `key`, or None when there is none or it has expired."""
+        """Return the entry at `key`, or None if it does not exist or has expired."""
         entry, expires_at = self._run(key, lambda cache: cache.load(key)) or (None, 0.0)
         return entry if self._now() < expires_at else None
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Keep `entry` at `key` until `expires_at` (epoch seconds), replacing what was there.
+        """Keep `entry` at `key` until `expires_at` (epoch seconds), replacing an earlier entry.
 
         Raises:
             ValueError: The entry is longer than `LONGEST_ENTRY` bytes.
@@ -84,7 +84,7 @@ class DiskStore:
         self._writes += 1
 
     def delete(self, key: str) -> None:
-        """Remove the entry at `key`; no error when there is none."""
+        """Remove the entry at `key`; no error if it does not exist."""
         self._run(key, lambda cache: cache.delete(key))
 
     @contextmanager
@@ -97,7 +97,7 @@ class DiskStore:
 
         Args:
             key: The lock's key.
-            lease: The longest wait for the lock, in seconds.
+            lease: The maximum wait for the lock, in seconds.
 
         Raises:
             TimeoutError: The lock was not free within `lease` seconds.
@@ -114,7 +114,7 @@ class DiskStore:
 
     def _run(self, key: str, operation: Callable[[StringCache], _Result]) -> _Result:
         _check_key(key)
-        mutex = _mutex.get()  # the one to release, even if the operation is interrupted by a fork
+        mutex = _mutex.get()  # released below, even if a fork interrupts the operation
         if not mutex.acquire(timeout=PATIENCE):
             raise TimeoutError(errno.ETIMEDOUT, f"the token store {self._path} is busy")
         try:
@@ -124,7 +124,7 @@ class DiskStore:
                 self._set_aside(error)
                 return operation(self._opened())
         except BaseException:
-            self._disconnect()  # The next operation opens it again, in any state.
+            self._disconnect()  # The next operation opens the database again.
             raise
         finally:
             mutex.release()
@@ -132,7 +132,7 @@ class DiskStore:
     def _opened(self) -> StringCache:
         with private_directory(self.directory) as place:
             cache = _open.get().get(self)
-            # The file may have been deleted or replaced, or any directory above it.
+            # The file, or a directory above it, may have been deleted or replaced.
             if cache is None or place.check(_DATABASE) != self._identity:
                 self._disconnect()
                 warn_if_replaceable(self.directory)
@@ -147,7 +147,7 @@ class DiskStore:
         self._identity = place.check(_DATABASE)
         cache = _open.get()[self] = StringCache(str(self._path))
         cache.fill(new=is_new)
-        # SQLite opens a path: what it has opened must be what was checked.
+        # SQLite opens a path, so the opened file must be the one that was checked.
         if not is_open(self._path, self._identity):
             raise PermissionError(errno.EPERM, f"{self._path} was replaced while it was opened")
         return cache
@@ -165,7 +165,7 @@ class DiskStore:
         ):
             if place.check(_DATABASE) != self._identity:
                 return  # Another process was faster.
-            # The companions first: beside a fresh database they would be taken for its own.
+            # Journal and log files first, because SQLite would apply them to a new database.
             for suffix in ("-journal", "-wal", "-shm", ""):
                 with suppress(FileNotFoundError):
                     place.move(_DATABASE + suffix, aside + suffix)
@@ -179,17 +179,17 @@ def _check_key(key: str) -> None:
         raise ValueError("A key has 1 to 80 lower-case letters, digits and hyphens.")
 
 
-# One operation at a time in this process: closing any descriptor of a database, as creating one
-# does, takes the locks of every other in the process away (https://sqlite.org/howtocorrupt.html).
+# One operation at a time in this process: closing a descriptor of a database, as its creation does,
+# releases the locks of all others in the process (https://sqlite.org/howtocorrupt.html).
 _mutex: PerProcess[threading.Lock] = PerProcess(threading.Lock)
-# A child must not use the connections of its parent.
+# A child must not use its parent's database connections.
 _open: PerProcess[WeakKeyDictionary[DiskStore, StringCache]] = PerProcess(WeakKeyDictionary)
 _fork = threading.local()
 
 
 def _before_fork() -> None:
-    # Neither a connection nor SQLite's own locks in a locked state may be carried into a child. An
-    # operation that lasts longer than any should, hinders no fork.
+    # A child must not inherit a database connection, or SQLite's mutexes in a locked state. An
+    # operation that takes too long does not prevent the fork.
     _fork.quiet = _mutex.get().acquire(timeout=PATIENCE)
     while _fork.quiet and (caches := _open.get()):
         caches.popitem()[1].disconnect()

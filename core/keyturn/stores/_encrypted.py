@@ -85,14 +85,14 @@ class EncryptedStore:
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
         """Encrypt `entry` with the first key, and keep it until `expires_at` (epoch seconds)."""
-        # 2^32 random nonces are safe under one key (NIST SP 800-38D section 8.3), which is more
-        # than a century of one write a second.
+        # 2^32 random nonces are safe with one key (NIST SP 800-38D section 8.3): one write a second
+        # for more than a century.
         nonce = secrets.token_bytes(_NONCE_SIZE)
         ciphertext = self._ciphers[0].encrypt(nonce, entry.encode(), f"{SEALED}{key}".encode())
         self._store.write(key, SEALED + _encoded(nonce + ciphertext), expires_at)
 
     def delete(self, key: str) -> None:
-        """Remove the entry at `key`; no error when there is none."""
+        """Remove the entry at `key`; no error if it does not exist."""
         self._store.delete(key)
 
     def lock(self, key: str, lease: float) -> AbstractContextManager[None]:
@@ -113,16 +113,16 @@ class EncryptedStore:
         content = _decoded(sealed.removeprefix(SEALED)) if sealed.startswith(SEALED) else b""
         nonce, ciphertext = content[:_NONCE_SIZE], content[_NONCE_SIZE:]
         for cipher in self._ciphers:
-            # ValueError: there isn't even a nonce.
+            # ValueError: the entry is shorter than a nonce.
             with suppress(InvalidTag, ValueError):
                 return cipher.decrypt(nonce, ciphertext, f"{SEALED}{key}".encode()).decode()
         return None
 
 
 def _ciphers(keys: _Key | Sequence[_Key]) -> list[AESGCM]:
-    """Return what each key encrypts with; nothing if any of them is wrong.
+    """Return the cipher of each key; an empty list if any key is invalid.
 
-    No error is raised from here, where the keys are bare.
+    This raises no error, because its frame contains the plain keys.
     """
     several = isinstance(keys, Sequence) and not isinstance(keys, (str, bytes))
     given = cast("Sequence[_Key]", keys if several else [keys])
@@ -142,10 +142,10 @@ def _encoded(content: bytes) -> str:
 
 
 def _decoded(string: str) -> bytes:
-    """Return what `_encoded` made into `string`; nothing if it never returns that string."""
+    """Return the bytes that `_encoded` converts to `string`; empty if it never returns `string`."""
     try:
         content = base64.urlsafe_b64decode(string + "=" * (-len(string) % 4))
     except ValueError:
         return b""
-    # Python ignores other characters and spare bits, so that many strings decode to one content.
+    # Python ignores other characters and surplus bits, so many strings decode to the same bytes.
     return content if _encoded(content) == string else b""

@@ -1,4 +1,4 @@
-"""Locks among the threads and processes of one host: the kernel's, on private files."""
+"""Locks among the threads and processes of one host: kernel locks on private files."""
 
 import errno
 import importlib
@@ -15,7 +15,7 @@ from keyturn.stores._private_files import identity_of, private_directory
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.001, 0.01
 
 _fcntl: Any = None
-with suppress(ImportError):  # Windows has none
+with suppress(ImportError):  # Windows has no fcntl
     _fcntl = importlib.import_module("fcntl")
 
 
@@ -24,16 +24,16 @@ def locked(directory: Path, name: str, patience: float, below: str = "") -> Gene
     """Hold a lock file, never through a symbolic link, for a `with` block.
 
     The lock (`flock`) belongs to the opened file, so threads exclude each other too, and the
-    kernel frees it when its holder dies. The file stays: an empty one for each lock.
+    kernel frees it when its holder dies. The empty file of each lock is not deleted.
 
     Args:
         directory: The private directory.
         name: The name of the lock file.
-        patience: The longest wait for the lock, in seconds.
-        below: The name of a directory in that one, where the lock file is.
+        patience: The maximum wait for the lock, in seconds.
+        below: The name of the subdirectory with the lock file.
 
     Raises:
-        TimeoutError: `patience` seconds of waiting did not bring the lock.
+        TimeoutError: The lock was not free within `patience` seconds.
         OSError: The lock file is refused, or can't be opened or locked.
     """
     path = directory / below / name
@@ -49,7 +49,7 @@ def locked(directory: Path, name: str, patience: float, below: str = "") -> Gene
     own = _descriptors()
     is_held = False
     while not is_held:
-        # It is closed before the wait: a crowd that waits needs one descriptor each.
+        # The directory is closed before the wait, so that each waiter needs only one descriptor.
         with private_directory(directory, below) as place:
             descriptor = place.open(name, os.O_CREAT | os.O_RDWR)
         own.add(descriptor)
@@ -61,9 +61,9 @@ def locked(directory: Path, name: str, patience: float, below: str = "") -> Gene
             if is_held:
                 yield
         finally:
-            # A child forked inside the block has closed its copy, and frees nothing of its parent.
+            # A child forked inside the block has closed its copy, and must not free this lock.
             if _descriptors() is own:
-                # Closing alone would not do while a child has not come to close its copy yet.
+                # Closing is not enough, because a child may not have closed its copy yet.
                 _fcntl.flock(descriptor, _fcntl.LOCK_UN)
                 own.discard(descriptor)
                 os.close(descriptor)
@@ -78,22 +78,22 @@ def _wait_for(descriptor: int, path: Path, deadline: float) -> None:
         now = time.monotonic()
         if now >= deadline:
             raise TimeoutError(errno.ETIMEDOUT, f"the lock {path} did not come in time")
-        # In step with the wait: a crowd that waits for long asks less often.
+        # The pause grows with the wait, so that many waiters check less often.
         time.sleep(min(max((now - start) / 200, _SHORTEST_PAUSE), _LONGEST_PAUSE, deadline - now))
 
 
-# The descriptors that hold locks, by the process that opened them.
+# The descriptors with locks, by the process that opened them.
 _held: dict[int, set[int]] = {}
 
 
 def _descriptors() -> set[int]:
-    """Return the descriptors that hold locks of this process; those of its parent are closed.
+    """Return the descriptors with locks of this process, and close those of its parent.
 
-    A child shares its parent's locks until it closes its copies of their files: it would keep the
-    locks of a parent that was killed.
+    A child shares its parent's locks until it closes its copies of the files. Otherwise it would
+    keep the locks of a parent that was killed.
     """
     for process in {*_held} - {os.getpid()}:
-        for descriptor in _held.pop(process, ()):  # nothing if another thread was faster
+        for descriptor in _held.pop(process, ()):  # empty if another thread was faster
             os.close(descriptor)
     return _held.setdefault(os.getpid(), set())
 

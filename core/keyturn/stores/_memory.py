@@ -1,4 +1,4 @@
-"""The token store of one process: a dictionary, and a lock for each key."""
+"""The token store of one process: a dictionary with a lock for each key."""
 
 import time
 from collections.abc import Callable, Generator
@@ -38,7 +38,7 @@ class MemoryStore:
     __getstate__ = __reduce__ = __reduce_ex__ = refuse_pickling
 
     def read(self, key: str) -> str | None:
-        """Return the entry at `key`, or None when there is none or it has expired."""
+        """Return the entry at `key`, or None if it does not exist or has expired."""
         entry, until, until_monotonic = self._entries.get(key, (None, -inf, -inf))
         return entry if self._now() < until and self._monotonic() < until_monotonic else None
 
@@ -53,11 +53,11 @@ class MemoryStore:
                     for each, kept in self._entries.items()
                     if now < kept[1] and monotonic < kept[2]
                 }
-                # Twice what is left, so that sweeping costs each write a constant time on average.
+                # At twice the remaining number, so that each write needs constant time on average.
                 self._sweep_at = max(_SWEEP_MINIMUM, 2 * len(self._entries))
 
     def delete(self, key: str) -> None:
-        """Remove the entry at `key`; no error when there is none."""
+        """Remove the entry at `key`; no error if it does not exist."""
         with self._locks.get()[0]:
             self._entries.pop(key, None)
 
@@ -71,7 +71,7 @@ class MemoryStore:
                 to wait for it.
 
         Raises:
-            TimeoutError: `lease` seconds of waiting did not bring the lock.
+            TimeoutError: The lock was not free within `lease` seconds.
         """
         mutex, table = self._locks.get()
         with mutex:
@@ -89,9 +89,9 @@ class MemoryStore:
             yield
         finally:
             with mutex:
-                if lock.holder is holder:  # no other has taken it since
+                if lock.holder is holder:  # no other thread has taken it since
                     lock.held_until = -inf
-                # A waiter that gives up hands on the wake-up that it may have been given.
+                # A waiter that gives up passes on the wake-up that it may have received.
                 lock.notify()
                 lock.users -= 1
                 if not lock.users:
@@ -99,7 +99,7 @@ class MemoryStore:
 
 
 class _KeyLock(Condition):
-    """The lock of one key, in the table for as long as a thread holds it or waits for it."""
+    """The lock of one key, in the table while a thread holds it or waits for it."""
 
     holder: object = None
     held_until = -inf

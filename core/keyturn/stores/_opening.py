@@ -94,15 +94,15 @@ def open_store(store: str | TokenStore | None) -> TokenStore:
     )
 
 
-# One for all connections of this process that name it.
+# One store for all connections of this process with the same URL.
 shared_store = cached_once(from_url)
 
 
 def shared_encrypted_store(store: TokenStore, keys: Sequence[Secret]) -> TokenStore:
-    """Return `store` with its entries encrypted, one for all connections of this process.
+    """Return an encrypted store, one for all connections of this process.
 
-    What callers share (a request in progress, what is kept in memory while the store fails)
-    belongs to one store object.
+    Callers share requests in progress, and entries in memory while the store fails, only if they
+    have the same store object.
 
     Raises:
         keyturn.errors.ConfigurationError: A key is missing or invalid.
@@ -111,7 +111,7 @@ def shared_encrypted_store(store: TokenStore, keys: Sequence[Secret]) -> TokenSt
         if inner is store and used == keys:
             return encrypted
     _encrypted_stores.append((store, keys, stores.EncryptedStore(store, keys)))
-    return shared_encrypted_store(store, keys)  # the first, if two threads made one each
+    return shared_encrypted_store(store, keys)  # the first one, if two threads made one each
 
 
 _encrypted_stores: list[tuple[TokenStore, Sequence[Secret], TokenStore]] = []

@@ -1,7 +1,7 @@
-"""Files and directories of this user alone, reached by descriptors.
+"""Files and directories that only this user can access, opened by descriptors.
 
-A directory is opened once and checked by its descriptor; files are then opened below it. What
-another user puts in the place of its path meanwhile is not used.
+A directory is opened once and checked by its descriptor; files are then opened below it. So a file
+that another user puts at its path in the meantime is not used.
 """
 
 import contextlib
@@ -16,10 +16,10 @@ from typing import Any, Final, NamedTuple
 
 from keyturn.stores._base import logger
 
-# Windows has none of these; it closes a user's profile to others by itself.
+# Windows has none of these; it protects a user's profile from other users itself.
 _HAS_DESCRIPTORS: Final = os.open in os.supports_dir_fd
 _NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0)
-# A directory that may be entered need not be readable.
+# A directory that may be entered is not always readable.
 _DIRECTORY: Final = _NO_LINK | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_PATH", 0)
 # The open files of this process, on Linux.
 _OPEN_FILES = Path("/proc/self/fd")
@@ -29,26 +29,26 @@ class PrivateDirectory(NamedTuple):
     """A directory that no other user can read or write.
 
     Args:
-        path: Its path, for messages, and for all where there are no descriptors of directories.
-        descriptor: The opened directory, or None there.
+        path: Its path, for messages, and for systems without descriptors of directories.
+        descriptor: The opened directory, or None on such systems.
     """
 
     path: Path
     descriptor: int | None
 
     def open(self, name: str, flags: int) -> int:
-        """Open a file of the directory, which is no symbolic link; a new one has mode 0600."""
+        """Open a file of the directory, but no symbolic link; a new file has mode 0600."""
         return os.open(self._at(name), flags | _NO_LINK, 0o600, dir_fd=self.descriptor)
 
     def check(self, name: str, descriptor: int | None = None) -> tuple[int, int] | None:
-        """Return what identifies a file of the directory, or None when there is none.
+        """Return the identity of a file in the directory, or None if it does not exist.
 
         Args:
             name: The file.
             descriptor: The file itself, if it is open.
 
         Raises:
-            PermissionError: It is no file of this user alone.
+            PermissionError: It is not a file that only this user can access.
         """
         try:
             place = self._at(name)
@@ -63,7 +63,7 @@ class PrivateDirectory(NamedTuple):
         return status.st_dev, status.st_ino
 
     def move(self, name: str, to: str) -> None:
-        """Rename a file of the directory; another of the new name is replaced."""
+        """Rename a file of the directory; a file with the new name is replaced."""
         here = self.descriptor
         os.replace(self._at(name), self._at(to), src_dir_fd=here, dst_dir_fd=here)
 
@@ -73,13 +73,13 @@ class PrivateDirectory(NamedTuple):
 
 @contextlib.contextmanager
 def private_directory(path: Path, below: str = "") -> Generator[PrivateDirectory]:
-    """Open a directory for the length of a `with` block; it is created for this user alone (0700).
+    """Open a directory for a `with` block; a missing one is created for this user only (0700).
 
-    Parents that are missing are created so too.
+    Missing parents are created in the same way.
 
     Args:
         path: The directory.
-        below: The name of one in it, which is opened instead.
+        below: The name of a subdirectory, which is opened instead.
 
     Raises:
         PermissionError: It is a symbolic link, another user's, or open to other users.
@@ -103,7 +103,7 @@ def private_directory(path: Path, below: str = "") -> Generator[PrivateDirectory
 
 
 def identity_of(path: Path) -> tuple[int, int] | None:
-    """Return what identifies the file that others find at `path`, or None when there is none."""
+    """Return the identity of the file at `path`, or None if it does not exist."""
     try:
         status = path.lstat()
     except FileNotFoundError:
@@ -112,16 +112,16 @@ def identity_of(path: Path) -> tuple[int, int] | None:
 
 
 def is_open(path: Path, identity: tuple[int, int] | None) -> bool:
-    """Return whether this process has a file open, of which `path` is the name.
+    """Return whether this process has a file open.
 
     Args:
-        path: The file, for systems that don't say which files are open.
-        identity: What identifies it.
+        path: Its path, for systems that don't list open files.
+        identity: Its identity.
     """
     if not _OPEN_FILES.is_dir():
         return identity_of(path) == identity
     for each in _OPEN_FILES.iterdir():
-        with contextlib.suppress(OSError):  # it is closed by now
+        with contextlib.suppress(OSError):  # closed in the meantime
             status = each.stat()
             if (status.st_dev, status.st_ino) == identity:
                 return True
@@ -129,10 +129,10 @@ def is_open(path: Path, identity: tuple[int, int] | None) -> bool:
 
 
 def _opened(path: Path) -> int:
-    """Return a descriptor of a directory, which is created if it is missing."""
+    """Return a descriptor of a directory; a missing directory is created."""
     with contextlib.suppress(FileNotFoundError):
         return _descriptor(path, path)
-    # Links above it are resolved once: one that appears later is not followed.
+    # Links above it are resolved once; a link that appears later is not followed.
     *above, name = Path(os.path.realpath(path.parent), path.name).parts[1:]
     descriptor = os.open(path.anchor, _DIRECTORY)
     for each in (*above, name):
@@ -145,7 +145,7 @@ def _opened(path: Path) -> int:
 
 
 def _child(parent: int, name: str) -> int:
-    """Return a descriptor of a directory in another, which is created if it is missing."""
+    """Return a descriptor of a subdirectory; a missing subdirectory is created."""
     with contextlib.suppress(FileNotFoundError):
         return _descriptor(name, Path(name), parent)
     with contextlib.suppress(FileExistsError):  # another process was faster
@@ -178,18 +178,18 @@ def _require_private(path: Path, status: os.stat_result, kind: int) -> None:
 
 
 def _user() -> int | None:
-    """Return who this process is, or None where users have no numbers."""
+    """Return the user id of this process, or None on a system without user ids."""
     user_id: Any = getattr(os, "geteuid", None)
     return None if user_id is None else user_id()
 
 
 @functools.cache  # once in a process
 def warn_if_replaceable(directory: Path) -> None:
-    """Log a warning if another user of the host can put something in a directory's place.
+    """Log a warning if another user of the host can replace a directory.
 
-    It is so if one above it belongs to another user, or may be written by its group or by all and
-    isn't sticky as /tmp is (inode(7)). A volume that is mounted for a group of this process, as
-    Kubernetes' emptyDir with fsGroup is, can be reached by those alone that it is mounted for.
+    This is possible if a directory above it belongs to another user, or is writable for its group
+    or for all and isn't sticky, unlike /tmp (inode(7)). A volume that is mounted for a group of
+    this process, such as Kubernetes' emptyDir with fsGroup, is accessible only where it is mounted.
     """
     above = dict.fromkeys([*directory.parents, *Path(os.path.realpath(directory)).parents])
     for parent in above if _user() is not None else ():
@@ -208,13 +208,13 @@ def warn_if_replaceable(directory: Path) -> None:
 
 def _is_own_volume(directory: Path, status: os.stat_result) -> bool:
     system: Any = os  # Windows has no groups
-    is_mounted = os.path.ismount(directory)  # pathlib's is not typed for Windows
+    is_mounted = os.path.ismount(directory)  # pathlib's method is not typed for Windows
     groups = {system.getegid(), *system.getgroups()}
     return bool(is_mounted and status.st_mode & stat.S_ISGID and status.st_gid in groups)
 
 
 def _replaceable(status: os.stat_result) -> str:
-    """Return who but this user and root may rename what is in a directory, and what to do."""
+    """Return which other users may rename entries of a directory, and what to do."""
     owner, group = status.st_uid, status.st_gid
     writers = 0 if status.st_mode & stat.S_ISVTX else status.st_mode
     checks = {
@@ -227,11 +227,11 @@ def _replaceable(status: os.stat_result) -> str:
 
 
 def _is_own_group(group_id: int) -> bool:
-    """Return whether a group is root's, or has this user alone, as many systems give each user."""
+    """Return whether a group is root's, or this user's own group without other members."""
     users, groups = map(importlib.import_module, ("pwd", "grp"))  # Windows has neither
     try:
         user, group = users.getpwuid(_user()), groups.getgrgid(group_id)
-    except KeyError:  # one has no name, as in many containers
+    except KeyError:  # the user or the group has no name, as in many containers
         return group_id == 0
     is_primary = user.pw_gid == group_id and group.gr_name == user.pw_name
     return group_id == 0 or (is_primary and {*group.gr_mem} <= {user.pw_name})

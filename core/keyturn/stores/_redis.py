@@ -18,7 +18,7 @@ from keyturn._common.once import PerProcess
 from keyturn.stores._base import refuse_pickling
 from keyturn.stores._resilient import cause
 
-# The longest entry that is kept, in bytes of UTF-8.
+# The longest entry, in bytes of UTF-8.
 LONGEST_ENTRY: Final = 256 * 1024
 # Seconds after which a server that doesn't connect or respond counts as failed.
 PATIENCE: Final = 1.0
@@ -27,7 +27,7 @@ COOLDOWN: Final = 5.0
 _LONGEST_VALUE = LONGEST_ENTRY + 32
 _LONGEST_KEPT = 400 * 86_400.0
 _PORT = 6379
-# What may stand before the @ (RFC 3986 section 3.2.1); any other character is percent-encoded.
+# The characters allowed before the @ (RFC 3986 section 3.2.1); others are percent-encoded.
 _USER = r"(?:(?:[A-Za-z0-9._~!$&'()*+,;=:-]|%[0-9A-Fa-f]{2})*@)?"
 _HOST = r"(?:(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 _OPTIONS = r"(?:\?[a-z_]+=[^&#\s]*(?:&[a-z_]+=[^&#\s]*)*)?"
@@ -35,16 +35,16 @@ _URL_REGEX = re.compile(
     rf"rediss?://{_USER}{_HOST}(?:/[0-9]{{0,5}})?{_OPTIONS}|unix://{_USER}/[^?#\s]+{_OPTIONS}",
     re.ASCII,
 )
-# A crowd of processes with many threads each would slow the server, and this machine, down.
+# Many processes with many connections each would slow down the server and this machine.
 _CONNECTIONS = 4
 _QUEUE_PATIENCE = 10.0
-# As many locks are freed later; others end with their lease.
+# At most this number of locks is freed later; the others expire with their lease.
 _RELEASES = 64
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.005, 0.5
-# Of a lock: longer than any that keyturn takes.
+# The maximum expiry of a lock, longer than any lease of keyturn's.
 _LONGEST_LEASE = 2 * 86_400.0 + 60.0
-# PTTL returns -2 where there is no key, and -1 for one without an expiry, which is no lock of
-# ours, as one that lasts for years: it would never be freed.
+# PTTL returns -2 without a key, and -1 for a key without an expiry. A key without an expiry, or
+# with one in years, is not a lock of keyturn's and would never be freed.
 _TAKE = """
 local left = redis.call("pttl", KEYS[1])
 if left >= 0 and left <= tonumber(ARGV[3]) then
@@ -92,11 +92,11 @@ class RedisStore:
         self._now = now
         self._cooldown_end = 0.0
         self._is_suspected = False
-        # The holders of locks that did not come in time.
+        # The holders of locks that were not freed in time.
         self._hung: dict[str, object] = {}
-        # Those that the threads of a parent process hold are never free in a child.
+        # A lock that a thread of the parent process holds would never be free in a child.
         self._places = PerProcess(lambda: threading.BoundedSemaphore(_CONNECTIONS))
-        # What frees a lock when the server responds again: no caller waits for that.
+        # Functions that free a lock when the server responds again; no caller waits for them.
         self._releases: PerProcess[deque[Callable[[], object]]] = PerProcess(
             lambda: deque(maxlen=_RELEASES)
         )
@@ -111,7 +111,7 @@ class RedisStore:
         return str(options.get("path") or address)
 
     def read(self, key: str) -> str | None:
-        """Return the entry at `key`, or None when there is none or it has expired.
+        """Return the entry at `key`, or None if it does not exist or has expired.
 
         Raises:
             ValueError: The entry was not written by a store of this kind.
@@ -125,22 +125,22 @@ class RedisStore:
         return entry if self._now() < float(expires_at) else None
 
     def write(self, key: str, entry: str, expires_at: float) -> None:
-        """Keep `entry` at `key` until `expires_at` (epoch seconds), replacing what was there.
+        """Keep `entry` at `key` until `expires_at` (epoch seconds), replacing an earlier entry.
 
-        The server forgets it then, but after 400 days at the latest.
+        The server deletes it at that time, or after 400 days at the latest.
 
         Raises:
             ValueError: The entry is longer than `LONGEST_ENTRY` bytes.
         """
         if len(entry.encode()) > LONGEST_ENTRY:
             raise ValueError(f"An entry may have {LONGEST_ENTRY} bytes.")
-        # The server's clock may differ from this one: it gets a duration (1 ms for NaN).
+        # A duration (1 ms for NaN), because the server's clock may differ from this one.
         seconds = max(0.001, min(expires_at - self._now(), _LONGEST_KEPT))
         value = f"{float(expires_at)!r} {entry}"
         self._ask(lambda: self._client.set(f"keyturn:{key}", value, px=int(seconds * 1000)))
 
     def delete(self, key: str) -> None:
-        """Remove the entry at `key`; no error when there is none."""
+        """Remove the entry at `key`; no error if it does not exist."""
         self._ask(lambda: self._client.delete(f"keyturn:{key}"))
 
     @contextmanager
@@ -153,8 +153,8 @@ class RedisStore:
                 to wait for it.
 
         Raises:
-            TimeoutError: `lease` seconds of waiting did not bring the lock, now or earlier: the
-                same holder is not waited for again.
+            TimeoutError: The lock was not free within `lease` seconds, now or in an earlier call
+                with the same holder.
         """
         name, holder, process = f"keyturn:lock:{key}", secrets.token_hex(16), os.getpid()
 
@@ -167,7 +167,7 @@ class RedisStore:
         def take() -> object:
             try:
                 return self._client.eval(_TAKE, 1, *arguments)
-            except BaseException:  # the server may have given the lock, and its response is lost
+            except BaseException:  # the server may have granted the lock
                 self._releases.get().append(release)
                 raise
 
@@ -175,7 +175,7 @@ class RedisStore:
         try:
             yield
         finally:
-            # A child forked inside the block frees nothing of its parent's.
+            # A child forked inside the block must not free its parent's lock.
             if os.getpid() == process:
                 if self._is_cooling_down():
                     self._releases.get().append(release)
@@ -183,7 +183,7 @@ class RedisStore:
                     self._ask(release)
 
     def close(self) -> None:
-        """Close the connections; the next operation opens another."""
+        """Close the connections; the next operation opens a new one."""
         self._client.close()
 
     def _acquire(self, take: Callable[[], object], name: str, lease: float) -> None:
@@ -191,23 +191,23 @@ class RedisStore:
         while (holder := self._ask(take)) != 1:
             waited, first = time.monotonic() - start, first or holder
             if waited >= lease or self._hung.get(name) == holder:
-                if first == holder:  # it has hung, or another program has put it there
+                if first == holder:  # the holder hangs, or another program has written the key
                     self._hung[name] = holder
                 raise TimeoutError(errno.ETIMEDOUT, f"the lock {name} did not come in {lease:g} s")
-            # In step with the wait: no waiter is more than a tenth late, nor asks without need.
+            # The pause grows with the wait, so that a waiter is at most a tenth late.
             pause = min(max(waited / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, lease - waited)
             time.sleep(pause * _random.uniform(0.5, 1))
         self._hung.pop(name, None)
 
     def _release_others(self) -> None:
-        """Free the locks that could not be freed, or that came too late, as the server failed."""
+        """Free the locks that could not be freed, or were granted too late, during a failure."""
         releases = self._releases.get()
-        with suppress(IndexError, redis.RedisError):  # none is left; it failed again
+        with suppress(IndexError, redis.RedisError):  # no lock is left, or the server failed again
             while True:
                 releases.popleft()()
 
     def _is_cooling_down(self) -> bool:
-        # The clock may have been set back: the pause is no longer than it should be.
+        # The pause is bounded, because the clock may have been set back.
         return 0 < self._cooldown_end - self._now() <= COOLDOWN
 
     def _ask(self, operation: Callable[[], _Result]) -> _Result:
@@ -216,7 +216,7 @@ class RedisStore:
             raise OSError(errno.EIO, f"Redis was busy for {_QUEUE_PATIENCE:g} s")
         was_suspected = self._is_suspected
         try:
-            if self._is_cooling_down():  # perhaps since this one began to wait for its place
+            if self._is_cooling_down():  # may have begun while this call waited for a connection
                 raise OSError(errno.EIO, f"Redis failed, so it is not called for {COOLDOWN:g} s")
             result = operation()
             self._is_suspected = False
@@ -230,7 +230,7 @@ class RedisStore:
             return result
         finally:
             places.release()
-        # Not from the error: the server's own words may quote the command, and with it an entry.
+        # Not chained, because the server's message may quote the command and its entry.
         raise OSError(errno.EIO, failure)
 
 
@@ -243,7 +243,7 @@ class _TimedSocket:
     def sendall(self, data: bytes) -> None:
         """Send a command; the time and the size of its response are counted from here."""
         self._deadline = time.monotonic() + self._seconds
-        self._bytes_left = _LONGEST_VALUE + 1024  # of the handshake, and of what frames a value
+        self._bytes_left = _LONGEST_VALUE + 1024  # for the handshake and the framing of a value
         self._socket.settimeout(self._seconds)
         self._socket.sendall(data)
 
@@ -254,10 +254,10 @@ class _TimedSocket:
 
     def recv_into(self, buffer: bytearray) -> int:
         """Receive data as above (for hiredis, with which redis-py reads if it is installed)."""
-        if self._socket.gettimeout():  # it is 0 where redis-py looks whether something is there
+        if self._socket.gettimeout():  # it is 0 when redis-py checks for pending data
             left = self._deadline - time.monotonic()
             if left <= 0:
-                raise TimeoutError  # as the socket's own
+                raise TimeoutError  # like the socket's own timeout
             self._socket.settimeout(left)
         size: int = self._socket.recv_into(buffer)
         self._bytes_left -= size
@@ -272,9 +272,9 @@ class _TimedSocket:
 def _client(url: str) -> redis.Redis:
     try:
         if not _URL_REGEX.fullmatch(url):
-            # redis-py would take a part of the password for the host, and ask name servers for it.
+            # redis-py would read a part of the password as the host, and resolve it as a name.
             raise ValueError  # noqa: TRY301 - reported below, without the URL
-        # Such a pool retries only if the URL says so: the retries are the token request's.
+        # The pool retries only if the URL says so, because the token request has its own retries.
         pool = redis.BlockingConnectionPool.from_url(
             url,
             max_connections=_CONNECTIONS,
@@ -285,10 +285,10 @@ def _client(url: str) -> redis.Redis:
         base: Any = pool.connection_class
 
         def connect(self: Any) -> _TimedSocket:
-            return _TimedSocket(base._connect(self), self.socket_timeout or PATIENCE)  # noqa: SLF001 - what it overrides
+            return _TimedSocket(base._connect(self), self.socket_timeout or PATIENCE)  # noqa: SLF001 - the overridden method
 
         pool.connection_class = type("Timed", (base,), {"_connect": connect})
-        # A wrong option is reported now, and not when the first token is requested.
+        # A wrong option is reported now, not at the first token request.
         pool.connection_class(**pool.connection_kwargs)
     except (ValueError, TypeError, redis.RedisError):
         pass  # its message may show the password

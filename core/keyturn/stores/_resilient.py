@@ -26,13 +26,13 @@ _USER_REGEX = re.compile(r"://[^/\s@]*@")
 
 
 class _State:
-    """What this process knows of a store, for all connections with it.
+    """The state of a store in this process, for all connections with that store.
 
     Attributes:
-        memory: Keeps what the store failed to keep, once it has failed.
-        failing: The operations that failed when they were last tried, each with the cause.
+        memory: The entries that the store failed to write, after its first failure.
+        failing: The operations whose last call failed, each with the cause.
         fingerprint_key: See `keyturn._tokens.fingerprint`.
-        fingerprint_entry: The entry that it was read from.
+        fingerprint_entry: The entry of that key.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class _State:
 
 
 _states: dict[int, _State] = {}
-# Stores without weak references are kept, so that no other comes to have such an id.
+# Stores without weak references are kept, so that no other store gets their id.
 _kept: list[TokenStore] = []
 
 
@@ -53,7 +53,7 @@ class ResilientStore:
     So a process keeps its tokens, rate limits and negative cache while its store is down, for all
     connections with that store. Entries in memory precede those in the store. An entry that the
     store failed to delete is ignored until the store writes a later entry at that key. keyturn logs
-    the begin and the end of an outage, not each operation.
+    the beginning and the end of an outage, not each operation.
 
     Args:
         store: The store that may fail.
@@ -74,13 +74,13 @@ class ResilientStore:
                 _kept.append(store)
 
     def read(self, key: str) -> str | None:
-        """Return the entry at `key`, or None when there is none or the store fails."""
+        """Return the entry at `key`, or None if it does not exist or the store fails."""
         stored, memory = self.stored(key), self.state.memory
-        # Without a memory there was no failure.
+        # Without a memory, no operation has failed.
         return stored if memory is None else next(iter(_merged(memory, key, stored)), None)
 
     def entries(self, key: str) -> list[str]:
-        """Return the entries at `key`: this process's own, if the store failed, and the store's."""
+        """Return the entries at `key`: the one in memory, if the store failed, and the store's."""
         stored, memory = self.stored(key), self.state.memory
         if memory is None:
             return [] if stored is None else [stored]
@@ -91,14 +91,14 @@ class ResilientStore:
         try:
             entry = self.store.read(key)
         except ValueError:
-            # The store works, but something else wrote that entry.
+            # The store works, but another program wrote that entry.
             message = "the token store %s has an unreadable entry at %s; ignoring it"
             _logger.warning(message, place(self.store), key)
             return None
         except (Exception, SystemExit) as error:  # noqa: BLE001 - as in `_attempt`
             self._report("read", error)
             return FAILED
-        if not isinstance(entry, str | None):  # it fails like a store that raises this
+        if not isinstance(entry, str | None):  # treated like an exception of the store
             self._report("read", TypeError())
             return FAILED
         if "read" in self.state.failing:
@@ -106,12 +106,12 @@ class ResilientStore:
         return entry
 
     def write(self, key: str, entry: str, expires_at: float) -> bool:
-        """Keep an entry, in memory if the store can't; return whether the store took it."""
+        """Keep an entry, in memory if the store fails; return whether the store accepted it."""
         written = self._attempt("write", self.store.write, key, entry, expires_at)
         memory = self.state.memory
         if memory is None:
             return True
-        # A store that failed may take what it can't read.
+        # A store that failed may accept an entry that it can't read.
         if written is FAILED or self.stored(key) is FAILED:
             memory.write(key, entry, expires_at)
             return False
@@ -129,14 +129,14 @@ class ResilientStore:
         return deleted is not FAILED
 
     def problem(self) -> str | None:
-        """Return what is wrong with the store during an outage, else None."""
+        """Return the problem of the store during an outage, or else None."""
         for operation, reason in [*self.state.failing.items()]:
             return f"the token store {place(self.store)} failed to {operation} ({reason})"
         return None
 
     @contextlib.contextmanager
     def lock(self, key: str, lease: float) -> Generator[None]:
-        """Hold the lock of `key` for a `with` block, among threads alone if the store fails."""
+        """Hold the lock of `key` for a `with` block; if the store fails, only among threads."""
         try:
             held = self.store.lock(key, lease)
             held.__enter__()
@@ -152,7 +152,7 @@ class ResilientStore:
             self._attempt("unlock", held.__exit__, None, None, None)
 
     def _attempt(self, operation: str, call: Callable[..., Any], *arguments: object) -> Any:
-        """Return what an operation of the store returns, or `FAILED`."""
+        """Return the result of a store operation, or `FAILED`."""
         try:
             result = call(*arguments)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a third-party store may raise anything
@@ -163,7 +163,7 @@ class ResilientStore:
         return result
 
     def _report(self, operation: str, error: BaseException, entry: str = "") -> MemoryStore:
-        """Log an outage that begins; return the memory that stands in for the store."""
+        """Log the beginning of an outage; return the memory that replaces the store."""
         state = self.state
         state.memory = state.memory or MemoryStore()
         reason = cause(error, entry)
@@ -179,7 +179,7 @@ class ResilientStore:
         return state.memory
 
     def _recover(self, operation: str) -> None:
-        """Log the end of an outage: each operation that failed works again."""
+        """Log the end of an outage when each operation that failed works again."""
         self.state.failing.pop(operation, None)
         if not self.state.failing:
             _logger.warning("the token store %s works again", place(self.store))
@@ -188,7 +188,7 @@ class ResilientStore:
 def _secrets_in(entry: str) -> list[Secret]:
     """Return an entry, and the strings in it, such as a token."""
     values: list[object] = []
-    with contextlib.suppress(ValueError, AttributeError):  # it is no table
+    with contextlib.suppress(ValueError, AttributeError):  # not a table
         values += json.loads(entry).values()
     return [Secret(each) for each in (entry, *values) if isinstance(each, str) and each]
 
@@ -205,7 +205,7 @@ def place(store: TokenStore) -> str:
 
 
 def cause(error: BaseException, entry: str = "") -> str:
-    """Return an error's class, and the system's message behind it; its own text may be secret.
+    """Return an error's class and its system message; its own message may contain a secret.
 
     Args:
         error: The error.

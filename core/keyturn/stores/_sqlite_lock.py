@@ -1,4 +1,4 @@
-"""Locks among threads and processes where there is no `fcntl`: those that SQLite takes itself."""
+"""Locks among threads and processes on systems without `fcntl`: SQLite's own locks."""
 
 import errno
 import sqlite3
@@ -12,23 +12,23 @@ from pathlib import Path
 def locked(path: Path, patience: float) -> Generator[None]:
     """Hold the lock file at `path` for a `with` block.
 
-    The lock is that of an exclusive transaction of an empty database
-    (https://sqlite.org/lockingv3.html), which each system's SQLite takes from the kernel by its own
-    means. The kernel frees it when its holder dies.
+    The lock is an exclusive transaction of an empty database
+    (https://sqlite.org/lockingv3.html), for which SQLite uses a kernel lock of the system. The
+    kernel frees it when its holder dies.
 
     Args:
-        path: The lock file; it is created, and stays.
-        patience: The longest wait for the lock, in seconds.
+        path: The lock file; it is created, and not deleted.
+        patience: The maximum wait for the lock, in seconds.
 
     Raises:
-        TimeoutError: `patience` seconds of waiting did not bring the lock.
+        TimeoutError: The lock was not free within `patience` seconds.
         OSError: The lock file can't be opened or locked.
     """
     deadline = time.monotonic() + patience
     is_held = False
     while not is_held:
-        # Not by opening an existing file: closing it would take the locks of this process away
-        # (https://sqlite.org/howtocorrupt.html).
+        # An existing file is not opened here, because closing it would release the locks of this
+        # process (https://sqlite.org/howtocorrupt.html).
         with suppress(FileExistsError):
             path.touch(mode=0o600, exist_ok=False)
         if path.is_symlink():

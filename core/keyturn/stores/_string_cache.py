@@ -1,9 +1,9 @@
-"""A `diskcache.Cache` that keeps strings only, and trusts nothing in its database.
+"""A `diskcache.Cache` that keeps only strings, and trusts nothing in its database.
 
-diskcache 5.6.3 takes its settings, SQLite's pragmas, names of files to read and to delete, and
-pickles to load from the database itself (CVE-2025-69872). Every override here that goes beyond
-diskcache's documented extension points (https://grantjenks.com/docs/diskcache/tutorial.html#disk)
-serves against that: here a database can at most hold strings.
+diskcache 5.6.3 reads from the database its settings, SQLite's pragmas, names of files to read and
+delete, and pickles to load (CVE-2025-69872). The overrides here that go beyond diskcache's
+documented extension points (https://grantjenks.com/docs/diskcache/tutorial.html#disk) prevent that:
+a database can contain only strings.
 """
 
 import contextlib
@@ -16,33 +16,33 @@ import diskcache
 
 from keyturn.stores._base import logger
 
-# How long an operation waits for another writer of the database, in seconds.
+# Seconds that an operation waits for another writer of the database.
 PATIENCE: Final = 2.0
-# The most bytes that SQLite may load for one row, whatever the file says.
+# The maximum bytes that SQLite loads for one row, for any content of the file.
 _LONGEST_ROW: Final = 1024 * 1024
-_MODE_RAW: Final = 1  # diskcache's, which doesn't export it
+_MODE_RAW: Final = 1  # diskcache's constant, which it doesn't export
 
-# A row as no store writes one, by its columns.
+# The condition for a row that no store writes.
 _FOREIGN: Final = (
     "NOT (raw IS 1 AND mode IS 1 AND filename IS NULL AND expire_time IS NULL"
     " AND typeof(value) = 'text' AND typeof(tag) = 'real' AND tag > 0)"
 )
-_FIND_FOREIGN: Final = f"SELECT 1 FROM Cache WHERE key = ? AND {_FOREIGN}"  # noqa: S608 - ours
-_PURGE: Final = f"DELETE FROM Cache WHERE tag <= ? OR {_FOREIGN}"  # noqa: S608 - ours
+_FIND_FOREIGN: Final = f"SELECT 1 FROM Cache WHERE key = ? AND {_FOREIGN}"  # noqa: S608 - constants
+_PURGE: Final = f"DELETE FROM Cache WHERE tag <= ? OR {_FOREIGN}"  # noqa: S608 - constants
 
 _SETTINGS: Final[dict[str, Any]] = {
     "eviction_policy": "none",
     "cull_limit": 0,
     "statistics": 0,
     "tag_index": 0,
-    "disk_min_file_size": _LONGEST_ROW,  # what is shorter is kept in the row itself
+    "disk_min_file_size": _LONGEST_ROW,  # shorter values are kept in the row itself
 }
 
 _PRAGMAS: Final = (
-    # A write-ahead log is found by its name: a handle on a database that was moved or deleted
-    # would destroy the log of its successor when it is closed.
+    # SQLite finds a write-ahead log by its name. Closing a database that was moved or deleted
+    # would destroy the log of its successor.
     "journal_mode = DELETE",
-    # A power cut may cost the entries, which can be requested again; a killed process does not.
+    # A power cut, but no killed process, may lose entries, which can be requested again.
     "synchronous = OFF",
     # Deleted tokens are overwritten.
     "secure_delete = ON",
@@ -54,12 +54,12 @@ _PRAGMAS: Final = (
 
 
 class _Connection(sqlite3.Connection):
-    """A connection that reports what fails outside the file's contents as an `OSError`.
+    """A connection that raises an `OSError` for failures outside the file's contents.
 
-    diskcache takes every `OperationalError` for a busy database, and retries or hides it.
+    diskcache treats every `OperationalError` as a busy database, and retries or hides it.
 
     Attributes:
-        schema: What diskcache saw to being there, as SQLite keeps it.
+        schema: The schema that diskcache created or found, as SQLite stores it.
     """
 
     schema: frozenset[str] = frozenset()
@@ -70,9 +70,9 @@ class _Connection(sqlite3.Connection):
 
     def __del__(self) -> None:
         if self._process != os.getpid():
-            # Closed in a child, it would roll back what its parent is writing, or wait for a lock
-            # of its parent (https://sqlite.org/howtocorrupt.html section 2.6): it is never freed.
-            import ctypes  # milliseconds, where Python's fork hooks do not run
+            # Closing it in a child would roll back its parent's transaction, or wait for the
+            # parent's lock (https://sqlite.org/howtocorrupt.html section 2.6): it is never freed.
+            import ctypes  # takes milliseconds; only for forks without Python's hooks
 
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
             return
@@ -83,7 +83,7 @@ class _Connection(sqlite3.Connection):
     def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
         if sql.startswith("CREATE "):
             self.schema |= {sql.replace(" IF NOT EXISTS", "", 1)}
-        # Threat: planted settings. And SQLite itself has rolled back, if the disk is full for one.
+        # Threat: forged settings. Also, SQLite itself rolls back, for example if the disk is full.
         elif "Settings" in sql or (sql == "ROLLBACK" and not self.in_transaction):
             return self.cursor()
         try:
@@ -99,10 +99,10 @@ class _Connection(sqlite3.Connection):
 
 
 class StringDisk(diskcache.Disk):  # type: ignore[misc]
-    """What turns columns into keys and values: strings, in the row itself, and nothing else."""
+    """Converts columns to keys and values: only strings, which are in the row itself."""
 
     def get(self, key: object, raw: object) -> object:  # noqa: ARG002 - diskcache's signature
-        """Return the key of a row as it is; diskcache's own would unpickle it."""
+        """Return the key of a row unchanged; diskcache's own method would unpickle it."""
         return key
 
     def fetch(
@@ -112,7 +112,7 @@ class StringDisk(diskcache.Disk):  # type: ignore[misc]
         value: object,
         read: object,  # noqa: ARG002 - diskcache's signature
     ) -> str:
-        """Return the value of a row; an `OSError` is how diskcache learns of a miss."""
+        """Return the value of a row; diskcache treats an `OSError` as a miss."""
         if mode != _MODE_RAW or filename is not None or not isinstance(value, str):
             raise FileNotFoundError("Not a row with a string.")
         return value
@@ -122,21 +122,21 @@ class StringDisk(diskcache.Disk):  # type: ignore[misc]
 
 
 class StringCache(diskcache.Cache):  # type: ignore[misc]
-    """The database at `path`, through one connection that any thread may use, one at a time.
+    """The database at `path`, with one connection for all threads, which use it one at a time.
 
     Args:
-        path: The database; it must exist, since SQLite would create it for others to read.
+        path: The database; it must exist, because SQLite would create it readable for others.
 
     Raises:
-        OSError: The file can't be read or written; a `TimeoutError` when another process has been
-            writing for `PATIENCE` seconds.
+        OSError: The file can't be read or written; a `TimeoutError` if another process writes for
+            longer than `PATIENCE` seconds.
     """
 
-    # Threat: a second connection, without the limits below, as diskcache's own property opens it.
+    # Threat: diskcache's own property would open a second connection without the limits below.
     _con: Any = None
 
-    # Threat: diskcache's own `__init__` opens the database with settings and pragmas that it
-    # reads from it, creates it readable by others, and takes `$` and `~` in its path.
+    # Threat: diskcache's own `__init__` reads settings and pragmas from the database, creates it
+    # readable for others, and expands `$` and `~` in its path.
     def __init__(self, path: str) -> None:
         self._con = sqlite3.connect(
             path,
@@ -148,13 +148,13 @@ class StringCache(diskcache.Cache):  # type: ignore[misc]
         self._con.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_ROW)
 
     def fill(self, *, new: bool) -> None:
-        """Let diskcache make its tables, or see that they are there and nothing else is.
+        """Let diskcache create its tables, or check that they exist and nothing else does.
 
         Args:
-            new: Whether the file was made just now, and is to be filled.
+            new: Whether the file is new and needs its tables.
 
         Raises:
-            sqlite3.DatabaseError: The file is no database, or not one of keyturn's making.
+            sqlite3.DatabaseError: The file is not a database, or keyturn did not create it.
         """
         for pragma in _PRAGMAS:
             self._sql(f"PRAGMA {pragma}")
@@ -162,31 +162,31 @@ class StringCache(diskcache.Cache):  # type: ignore[misc]
         select = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
         found = frozenset(sql for (sql,) in self._sql(select))
         self.__dict__.update(_SETTINGS)
-        # diskcache would expand `~` and `$` in a path, and uses this one for nothing else.
+        # diskcache would expand `~` and `$` in a path, and does not use this one otherwise.
         super().__init__(os.sep, disk=StringDisk, **_SETTINGS)
-        # A trigger could drop what is written, or a column change it, without any error.
+        # A trigger could delete, or a column change, a written entry without an error.
         if not new and found != self._con.schema:
             raise sqlite3.DatabaseError("emptied, or changed by something other than keyturn")
         self._sql("COMMIT")
 
-    # Threat: settings in a planted database, such as a size limit that makes it delete rows.
+    # Threat: settings in a forged database, such as a size limit that makes it delete rows.
     def reset(self, key: object, value: object = None, update: object = True) -> None:  # noqa: FBT002 - diskcache's signature
-        """Set nothing: the settings are those above, whatever the database says."""
+        """Set nothing: the settings are those above, not those of the database."""
 
     def load(self, key: str) -> tuple[str, float] | None:
-        """Return the entry at `key` and when it expires (epoch seconds), or None."""
+        """Return the entry at `key` and its expiry (epoch seconds), or None."""
         entry, expires_at = cast("tuple[str | None, object]", self.get(key, tag=True))
         if isinstance(entry, str) and isinstance(expires_at, float) and expires_at > 0:
             return entry, expires_at
-        # One statement: what another process writes between two would be taken for a foreign row.
+        # One statement, because a row written between two statements would count as foreign.
         if self._sql(_FIND_FOREIGN, (key,)).fetchone():
             logger.warning("a row of the token store is not keyturn's: ignoring it")
         return None
 
     def purge(self, now: float) -> None:
-        """Delete the rows that expired before `now` (epoch seconds), and foreign ones."""
+        """Delete the rows that expired before `now` (epoch seconds), and foreign rows."""
         self._sql(_PURGE, (now,))
 
     def disconnect(self) -> None:
-        """Close the connection, for good."""
+        """Close the connection permanently."""
         self._con.close()
