@@ -68,7 +68,7 @@ def test_new_installation_has_no_failure(keyturn: Keyturn, examine: Any) -> None
     assert code == 0
     assert {name for name, row in rows.items() if row["result"] != "ok"} == {"connections"}
     assert f"\n\nconnections: {rows['connections']['fix']}\n" in keyturn("doctor").out
-    assert "keyturn.toml" in rows["connections"]["fix"]
+    assert "keyturn init" in rows["connections"]["fix"]
 
 
 def test_each_connection_and_its_store_are_checked(

@@ -98,7 +98,7 @@ def test_file_in_the_working_directory_is_not_read(
     ("content", "expected"),
     [
         (b'[connections]\nx = { client_secret = "s3cret-for-tests"\n', "line 2, column"),
-        (b'x = "s3cret-for-tests', "end of document"),
+        (b'x = "s3cret-for-tests', "is not valid TOML at the end of the document"),
         (b"x = '\xff'", "is not UTF-8"),
     ],
     ids=["syntax", "end", "encoding"],
@@ -127,7 +127,7 @@ def test_error_in_the_syntax_needs_no_position(
 
     monkeypatch.setattr("tomllib.loads", fail)
 
-    assert message("x", write("x = ")).endswith("is not TOML.")
+    assert message("x", write("x = ")).endswith("is not valid TOML.")
 
 
 def test_missing_and_unreadable_files_are_errors(tmp_path: Path) -> None:

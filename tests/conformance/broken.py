@@ -184,7 +184,9 @@ def schema_of_even_numbers():
     return with_settings(number=(int, number))
 
 
-@broken("a required setting that is not required", "settings_read", "no __init__, converter")
+@broken(
+    "a required setting that is not required", "settings_read", "without an __init__, converter"
+)
 def reads_anything():
     made = with_settings(account=(str, keyturn.plugins.setting("Account", default="none")))
     made.settings_schema = lambda: {  # type: ignore[method-assign]
@@ -259,7 +261,7 @@ class SendsElsewhere(IgnoresTokenUrl):
     pass
 
 
-@broken("reads a file", "no_input_or_output", "token_request looks at a file")
+@broken("reads a file", "no_input_or_output", "token_request reads the status of a file")
 class ReadsFile(Acme):
     def token_request(self, settings):
         Path("/etc/hostname").exists()
@@ -496,7 +498,7 @@ class ShownRevocation(Acme):
         return attrs.evolve(request, parameters=(("token", token.access_token),))
 
 
-@broken("a revocation elsewhere", "revocation", "on none of the platform's hosts")
+@broken("a revocation elsewhere", "revocation", "not one of the platform's hosts")
 class RevokesElsewhere(Acme):
     def revocation_request(self, settings, token):
         return self.revocation_to("https://auth.other.example/revoke", settings, token)

@@ -166,7 +166,7 @@ IMPORTS = {
     "import sys\nsys.dont_write_bytecode = True": "sys.dont_write_bytecode",
     "import threading\nthreading.setprofile(print)": "the profile function of threads",
     "import os\nos.nice(1)": "the priority of the process",
-    "import os\nos.register_at_fork(before=print)": "registers what forked processes do",
+    "import os\nos.register_at_fork(before=print)": "registers a fork hook",
     "LIMIT = 7": "",
     "import numbers\nimport decimal": "",
 }
@@ -223,7 +223,9 @@ def test_provider_that_never_returns_fails_its_check(monkeypatch: pytest.MonkeyP
 def test_rule_of_an_unknown_setting_is_reported() -> None:
     """The author would see a KeyError from inside keyturn."""
     provider = importlib.import_module("broken_providers.messages").WITH_UNKNOWN_RULE()
-    with pytest.raises(keyturn.errors.ConfigurationError, match="name kimd, which is no setting"):
+    with pytest.raises(
+        keyturn.errors.ConfigurationError, match="name kimd, which is not a setting"
+    ):
         kit.run(provider, BASE.SETTINGS, Examples())
 
 

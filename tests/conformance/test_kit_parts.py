@@ -364,7 +364,7 @@ def test_rejected_value_is_not_varied() -> None:
 
     with opened(OneSide(), {}, Examples()) as subject:
         assert check("fingerprint", subject) is None
-        assert any("not varied: side." in note for note in subject.notes)
+        assert any("does not vary them: side." in note for note in subject.notes)
 
 
 def test_fixed_scope_has_no_order_to_check() -> None:
@@ -373,7 +373,7 @@ def test_fixed_scope_has_no_order_to_check() -> None:
     with opened(provider_from_data(settings=settings), {}, Examples()) as subject:
         assert check("scope_order", subject) is None
         assert subject.notes == [
-            "scope: two values could not be made up, so their order is not checked."
+            "scope: the kit can't generate two values, so it does not check their order."
         ]
 
 
@@ -425,7 +425,7 @@ def test_choice_named_token_kind_is_not_a_secret() -> None:
         for each in (plain, choice)
     ]
 
-    assert "kind_of_token is a secret by its name" in str(found[0])
+    assert "kind_of_token has the name of a secret" in str(found[0])
     assert found[1] is None
 
 

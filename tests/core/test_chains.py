@@ -520,7 +520,7 @@ def test_discovered_address_may_be_nested(platform: Platform) -> None:
 
 @pytest.mark.parametrize(
     ("domain", "words"),
-    [("other.example", "is not below login.other.example"), ("_", "which the settings make")],
+    [("other.example", "is not below login.other.example"), ("_", "made from the settings")],
 )
 def test_domains_follow_the_settings(platform: Platform, domain: str, words: str) -> None:
     """The author of the discovery document could redirect the secret to any host."""

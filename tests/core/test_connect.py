@@ -244,7 +244,7 @@ def test_provider_may_be_described_where_it_is_used() -> None:
 
 
 MISSPELT = (
-    "lifetime_fromat: is not known. Did you mean lifetime_format? A name of your own begins with _."
+    "lifetime_fromat: is not known. Did you mean lifetime_format? Begin a name of your own with _."
 )
 
 

@@ -112,7 +112,7 @@ def test_airbyte_and_singer_schemas_have_the_bounds(style: Any) -> None:
 
 BAD_BOUNDS: list[tuple[dict[str, Any], str]] = [
     ({"pattern": "["}, "pattern: can't have '['"),
-    ({"pattern": "(a"}, "pattern: is no regular expression"),
+    ({"pattern": "(a"}, "pattern: is not a valid regular expression"),
     ({"pattern": "(?i)a"}, "pattern: can't have '(?i)a'"),
     ({"pattern": "a++"}, "pattern: can't have '++'"),
     ({"pattern": r"\s"}, r"pattern: can't have '\\s'"),
@@ -213,12 +213,12 @@ SCOPE = {"kind": "scope", "title": "Scope"}
 @pytest.mark.parametrize(
     ("data", "mistake"),
     [
-        ({"scope": "read write"}, 'must be false, for no setting of that name, or "required". A'),
-        ({"scope": True}, 'must be false, for no setting of that name, or "required". A'),
-        ({"scope": ["a"]}, 'must be false, for no setting of that name, or "required". A'),
-        ({"scope": False, "settings": {"scope": SCOPE}}, "must be absent where the settings have"),
+        ({"scope": "read write"}, 'must be "required", or false for no setting of that name. A'),
+        ({"scope": True}, 'must be "required", or false for no setting of that name. A'),
+        ({"scope": ["a"]}, 'must be "required", or false for no setting of that name. A'),
+        ({"scope": False, "settings": {"scope": SCOPE}}, "must be absent if the settings have"),
         ({"scope": "required", "settings": keyturn.plugins.ClientSettings},
-         "must be absent where the settings have"),
+         "must be absent if the settings have"),
     ],
 )  # fmt: skip
 def test_invalid_scope_datum_is_reported(data: dict[str, Any], mistake: str) -> None:

@@ -134,8 +134,8 @@ def test_data_extend_a_file_by_its_absolute_path(write: Write) -> None:
 
 MISTAKES = [
     ('"nothing.toml"', 'extends: "nothing.toml" can\'t be read: No such file or directory.'),
-    ('"acme.toml"', 'extends: "acme.toml" leads back to the description itself.'),
-    ('"loop.toml"', 'extends: "acme.toml" leads back to the description itself.'),
+    ('"acme.toml"', 'extends: "acme.toml" forms a loop: a description can\'t extend itself.'),
+    ('"loop.toml"', 'extends: "acme.toml" forms a loop: a description can\'t extend itself.'),
     ('"broken.toml"', 'extends: "broken.toml" is not TOML: line 2, column 5: Invalid value'),
     ('"orocommerce"', "provider orocommerce of distribution keyturn is not described as data."),
     ('"orocomerce"', "no provider is named 'orocomerce'. Did you mean orocommerce?"),

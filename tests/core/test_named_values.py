@@ -437,7 +437,7 @@ def test_key_of_an_hmac_may_be_bytes(platform: Platform) -> None:
 
 @pytest.mark.parametrize(
     ("encoding", "problem"),
-    [("from_base64", "is not Base64, which"), ("from_hex", "is not hex, which")],
+    [("from_base64", "is not valid Base64, from"), ("from_hex", "is not valid hex, from")],
 )
 def test_value_that_can_not_be_decoded_is_reported(
     encoding: str, problem: str, platform: Platform
@@ -750,7 +750,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"values": {"v": TEMPLATE | {"signing_key": "x", "digest": "md5"}}},
      "values.v.digest: must be one of sha1, sha256, sha384, sha512 with signing_key"),
     ({"values": {"v": TEMPLATE | {"signing_key": "x", "hmac_key": "x", "digest": "sha1"}}},
-     "values.v.hmac_key: can't stand beside signing_key"),
+     "values.v.hmac_key: can't be set beside signing_key"),
     ({"values": {"v": {"template": "{w}"}, "w": TEMPLATE}},
      "values.v.template: '{w}' names {w}, which is not a setting"),
     ({"values": {"v": {"template": "{v}"}}}, "values.v.template: '{v}' names {v}, which is not"),
@@ -766,7 +766,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
       for name, value in (("parameters", {"a": "{v}"}), ("query", {"a": "{v}"}),
                           ("assertion_audience", "{v}"))),
     ({"values": {"v": TEMPLATE}, "api_url": "https://a.example/{v}"},
-     "names {v}, a value, which is not for addresses"),
+     "names {v}, a value, which can't be in an address"),
     ({"values": {"w": {"template": "{token}"}, "v": {"template": "{w}"}}, "query": {"a": "{v}"}},
      "query: '{v}' names {v}, which is made of the token: only API requests may name it"),
     *(({"values": {"w": table, "v": {"template": "{w}"}}, "api_query": {"a": "{v}"}},
@@ -775,17 +775,17 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"parameters": {"a": [1]}}, "parameters: a needs body_format json: it is a list, a table"),
     ({"parameters": {"a": "{client_id:json}"}}, "parameters: a needs body_format json"),
     ({"parameters": {"a": {"env": "X"}}, "body_format": "json"},
-     "parameters: a is a secret reference, which stands for a setting"),
+     "parameters: a is a secret reference: use a setting instead"),
     *(({"parameters": {"a": text}, "body_format": "json"}, "which is for a whole parameter, claim")
       for text in ("x{client_id:json}", "{client_id:json}x", "{client_id:json}{client_id:json}")),
     ({"token_headers": {"X-A": "{client_id:json}"}}, "which is for a whole parameter, claim"),
     ({"parameters": {"a": {"b": ["{missing}"]}}, "body_format": "json"},
      "parameters: '{missing}' names {missing}, which is not a setting"),
     ({"parameters": {"a": "{client_id|missing}"}}, "names {missing}, which is not a setting"),
-    ({"parameters": {"a": "{client_id|}"}}, "which is no placeholder: write {client_id}"),
+    ({"parameters": {"a": "{client_id|}"}}, "which is not a placeholder: write {client_id}"),
     *(({"parameters": {"a": text}}, "is not a template") for text in
       ("{|}", "{client_id|x y}", "{client_id!s:json}")),
-    ({"parameters": {"a": "{client_id:xml}"}}, "which is no placeholder: write {client_id}"),
+    ({"parameters": {"a": "{client_id:xml}"}}, "which is not a placeholder: write {client_id}"),
     ({"api_url": "https://{tenant|client_secret}.example", "settings": SETTINGS},
      "names {client_secret}, a secret, which must not be in an address"),
     ({"body": "x"}, "content_type: is required with body"),

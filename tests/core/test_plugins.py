@@ -185,7 +185,7 @@ BROKEN = {
         GOOD.replace("Provider()", "Provider"),
         "does not return a keyturn.plugins.Provider",
     ),
-    "other-name": (GOOD, "its name is not its entry point's"),
+    "other-name": (GOOD, "its name differs from its entry point's"),
     "no-settings": (GOOD.replace("    settings = Settings", ""), "settings: must be a class"),
     "odd-settings": (GOOD.replace("= Settings", "= dict"), "settings: must be a class"),
     "no-url": (

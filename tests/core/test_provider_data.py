@@ -126,7 +126,7 @@ MISTAKES: list[tuple[str, object, str]] = [
     ("parameters", {"grant_type": "x"}, "grant_type is sent already"),
     ("parameters", {"client_secret": "x"}, "client_secret is sent already"),
     ("api_headers", {"authorization": "x"}, "authorization carries the token"),
-    ("token_field", "error", "can't be the field of an error as well"),
+    ("token_field", "error", "can't be the field of an error too"),
     *(("assertion_headers", {name: "x"}, "can't be alg, b64 or crit") for name in ("alg", "crit")),
     ("token_header", "Set-Cookie", "must be the name of a header, or Set-Cookie.NAME for a cookie"),
     ("token_header", "set-cookie.", "must be the name of a header, or Set-Cookie.NAME for a"),
@@ -147,7 +147,7 @@ MISTAKES: list[tuple[str, object, str]] = [
       ((0, 1), (-1, 1), (3, 0), (float("nan"), 1), (float("inf"), 1), (3, 2.5), ("3", 1))),
     *(("api_domains", (name,), "must be a domain name") for name in
       ("", "https://a.example", "a.example/x", "A.example", "a.example:8443", ".a")),
-    *(("error_codes", {"7": code}, "is no error code of RFC 6749")
+    *(("error_codes", {"7": code}, "is not an error code of RFC 6749")
       for code in ("", "Two words", "E-7")),
     ("method", "GET", "must be query with method GET"),
     ("client_authentication", "private_key_jwt", "needs the setting private_key"),
@@ -259,8 +259,8 @@ MISSPELT = {
 
 @pytest.mark.parametrize(("name", "meant"), MISSPELT.items())
 def test_misspelt_name_is_reported(world: World, name: str, meant: str) -> None:
-    """A misspelt datum or method would silently have no effect."""
-    expected = f"{name}: is not known. Did you mean {meant}? A name of your own begins with _."
+    """A misspelt datum or method would have no effect, and nothing would say so."""
+    expected = f"{name}: is not known. Did you mean {meant}? Begin a name of your own with _."
     inherited = type("Further", (type(world.changed(**{name: "x"})),), {})()
     on_the_object = world.changed()
     setattr(on_the_object, name, "x")

@@ -104,7 +104,7 @@ def test_token_is_read_from_other_formats(
     ("data", "kind", "body", "hint"),
     [
         (XML, "text/html", DOCUMENT, "It is XML of another content type: set media_types"),
-        (XML, "text/xml", b"<r>", "It is not XML, which response_format says"),
+        (XML, "text/xml", b"<r>", "It is not XML, which response_format requires"),
         (XML, "text/xml", b"<r/>", "set token_field"),
         (FORM, "text/plain", b"a=1", "It is a form of another content type"),
         (FORM, "text/plain", b"t0ken", "It is not a form"),

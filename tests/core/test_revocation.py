@@ -133,7 +133,10 @@ class Fixed(keyturn.plugins.Provider[keyturn.plugins.ConfidentialSettings]):
     ("moved", "hint"),
     [
         ({"token_url": f"{STAGING}/token"}, "Set revocation_url."),
-        ({"revocation_url": f"{STAGING}/revoke"}, "fixed doesn't follow revocation_url"),
+        (
+            {"revocation_url": f"{STAGING}/revoke"},
+            "fixed doesn't revoke tokens at revocation_url",
+        ),
     ],
 )
 def test_fixed_revocation_of_a_plugin_is_not_sent_elsewhere(
@@ -144,7 +147,7 @@ def test_fixed_revocation_of_a_plugin_is_not_sent_elsewhere(
     connection.token()
     with pytest.raises(ConfigurationError) as caught:
         connection.revoke()
-    assert f"revokes tokens at https://acme.example, but {next(iter(moved))} leads to" in str(
+    assert f"revokes tokens at https://acme.example, but {next(iter(moved))} is at" in str(
         caught.value
     )
     assert hint in str(caught.value)

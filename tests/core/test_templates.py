@@ -278,7 +278,7 @@ def test_template_with_a_mistake_is_reported(datum: str, template: str, words: s
     problem = str(caught.value.problems[0])
     assert problem.startswith(datum)
     assert template in problem
-    assert words in problem or "is no placeholder: write" in problem
+    assert words in problem or "is not a placeholder: write" in problem
     assert len(caught.value.problems) == 1 or datum == "assertion_claims"
 
 

@@ -96,7 +96,7 @@ def test_wait_for_a_lock_ends(directory: Path) -> None:
     store = DiskStore(directory)
     with (
         store.lock("a", 1),
-        pytest.raises(TimeoutError, match="did not come in time"),
+        pytest.raises(TimeoutError, match="was not acquired in time"),
         store.lock("a", 0.05),
     ):
         pass

@@ -91,7 +91,7 @@ def _configured(config: str | None) -> Iterator[Finding]:
         yield _connection(configuration, name, requests)
     yield from for_each(sorted(requests), lambda origin: _endpoint(origin, requests[origin]))
     if not configuration.connections:
-        fix = "Write keyturn.toml, or set KEYTURN_CONNECTIONS__NAME__PROVIDER and its settings."
+        fix = "Run keyturn init, or set KEYTURN_CONNECTIONS__NAME__PROVIDER and its settings."
         yield Finding("connections", "limited", "none configured", fix)
 
 
@@ -126,8 +126,8 @@ def _stores(configuration: Configuration) -> Iterator[Finding]:
 def _store(store: TokenStore) -> Finding:
     """Check that a store keeps an entry and holds a lock."""
     fix = (
-        "Make it usable, or choose another store: set `store`, or KEYTURN_STORE if `store` is not "
-        "set."
+        "Correct the cause, or choose another store: set `store`, or KEYTURN_STORE if `store` is "
+        "not set."
     )
     key = f"doctor-{os.urandom(8).hex()}"
     try:

@@ -145,7 +145,7 @@ def _authorities() -> Finding:
     except errors.KeyturnError as error:
         return Finding("certificate authorities", "failed", error.message, error.hint, 2)
     # OpenSSL reads the certificates of a directory only when it needs them.
-    count = f"{source}: {found}" if found or name != "SSL_CERT_DIR" else source
+    count = f"{found} in {source}" if found or name != "SSL_CERT_DIR" else source
     return Finding("certificate authorities", "ok", count)
 
 

@@ -1,1 +1,1 @@
-"""What all other packages use: names, redaction, system errors, and what a process does once."""
+"""Modules for all other packages: names, redaction, system errors, and once per process."""

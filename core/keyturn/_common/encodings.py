@@ -1,4 +1,4 @@
-"""What a string becomes when its escapes, Base64 and hexadecimal digits are decoded."""
+"""Decoding of the escapes, Base64 and hexadecimal digits in a string."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-# Escapes of escapes that are decoded, and Base64 within Base64.
+# How many layers of escapes, and of Base64, are decoded.
 _MAX_ESCAPES = 8
 _MAX_NESTING = 2
 
 _HEX = "[0-9A-Fa-f]"
 _NEXT = f"%[89ABab]{_HEX}"
-# One character each: of URLs (RFC 3986, in UTF-8 or Latin-1), of JSON, Python and JavaScript (a
-# pair of surrogates first), of C (octal), and of HTML.
-# Compiled when first used: most processes show no text of a server.
+# Escapes of one character: in URLs (RFC 3986, in UTF-8 or Latin-1), in JSON, Python and
+# JavaScript (a pair of surrogates first), in C (octal), and in HTML.
+# Compiled at the first use: most processes show no string of a server.
 _ESCAPE = (
     rf"(?P<url>%[CDcd]{_HEX}{_NEXT}|%[Ee]{_HEX}(?:{_NEXT}){{2}}|%[Ff][0-7](?:{_NEXT}){{3}}"
     rf"|%{_HEX}{{2}})"
@@ -36,7 +36,7 @@ class _Digits(NamedTuple):
     run: str  # a regular expression
 
 
-# Base64 (RFC 4648 sections 4 and 5), which may be broken into lines, and hexadecimal.
+# Base64 (RFC 4648 sections 4 and 5), which may be split into lines, and hexadecimal.
 _DIGITS = (
     _Digits(6, 4, "\r\n", r"[A-Za-z0-9+/_-](?:[\r\n]{0,2}[A-Za-z0-9+/_-]){3,}"),
     _Digits(4, 2, ":. -", rf"{_HEX}(?:[:. -]?{_HEX}){{7,}}"),
@@ -49,8 +49,8 @@ class View(NamedTuple):
 
     Args:
         text: The string.
-        is_text: Whether only escapes were decoded; else it may be noise, each byte a character.
-        places: Returns, for each of its characters, where its encoding begins, and where it ends.
+        is_text: Whether only escapes were decoded; else each character is a byte, maybe of no text.
+        places: Returns where the encoding of each of its characters begins and ends.
     """
 
     text: str
@@ -59,7 +59,7 @@ class View(NamedTuple):
 
 
 def views(text: str, least: int) -> Iterator[View]:
-    """Yield a string as it is, and as its decodings have it.
+    """Yield a string unchanged, and each string that decoding makes of it.
 
     Args:
         text: The string.
@@ -123,7 +123,7 @@ def _unescape(match: re.Match[str]) -> str:
         return chr(int(match["octal"], 8))
     if match["short"]:
         return _SHORT_ESCAPES.get(escape[1], escape[1])
-    import html  # 15 ms, for text of a server that failed
+    import html  # 15 ms to import, for the response of a server that failed
 
     return html.unescape(escape)
 
@@ -131,7 +131,7 @@ def _unescape(match: re.Match[str]) -> str:
 def _decoded(
     view: View, runs: list[tuple[int, int]], kind: _Digits, shift: int, least: int
 ) -> View:
-    """Return the bytes of all runs, without NULs (UTF-16 has them), a line for each run."""
+    """Return the bytes of all runs, without NULs (of UTF-16), a line for each run."""
     bits, _, separators, _ = kind
     removed = dict.fromkeys(map(ord, separators))
     lines = list[tuple[int, int, bytes]]()
@@ -158,7 +158,7 @@ def _decoded(
 
 
 def _bytes(digits: str, bits: int) -> bytes:
-    """Return the whole bytes that digits stand for."""
+    """Return the whole bytes that digits encode."""
     whole = len(digits) * bits // 8
     if bits == 4:
         return bytes.fromhex(digits[: 2 * whole])

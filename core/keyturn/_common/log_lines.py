@@ -1,4 +1,4 @@
-"""What keyturn logs stays in its line: importing this module sets a filter of its loggers."""
+"""Importing this module adds a filter to keyturn's loggers: each message stays on its line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _formatter = logging.Formatter()
 
 
 def _escape(record: logging.LogRecord) -> bool:
-    """Escape what could forge a line of the log."""
+    """Escape characters that could forge a line of the log."""
     message = record.getMessage()
     if not message.isprintable():
         record.msg, record.args = escaped(message), ()

@@ -1,4 +1,4 @@
-"""Names: those that a package imports when they are first used, and those that are misspelt."""
+"""Names: lazy imports of a package, suggestions for misspelled names, and escaping."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import sys
 
 _MAX_MISSPELT = 100
-# `typing` takes 15 ms to import, half of all that `import keyturn` would cost.
+# `typing` takes 15 ms to import, half of the time that `import keyturn` would take.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def lazy_names(package: str, sources: Mapping[str, str]) -> tuple[Callable[[str]
 
     Args:
         package: The package's name.
-        sources: Each name, and the module that defines it; a module itself stands for its own.
+        sources: Each name, and the module that defines it; a module's own name maps to itself.
     """
     namespace = vars(sys.modules[package])
 
@@ -41,16 +41,16 @@ def lazy_names(package: str, sources: Mapping[str, str]) -> tuple[Callable[[str]
 
 
 def publish(module: str, values: Iterable[object]) -> None:
-    """Let classes and functions show under the public module that users import them from."""
+    """Set the module of classes and functions to the public one from which users import them."""
     for value in values:
         if str(getattr(value, "__module__", "")).startswith("keyturn._"):
             value.__module__ = module
 
 
 def shown(self: Any) -> str:
-    """Return the `repr` of an instance of an attrs class; attrs would compile one for each class.
+    """Return the `repr` of an instance of an attrs class.
 
-    A fifth of Python's own start is what such a method costs at import.
+    attrs would compile a method for each class, which takes a fifth of Python's own start.
     """
     fields = [each.name for each in self.__attrs_attrs__ if each.repr]
     values = ", ".join(f"{name}={getattr(self, name)!r}" for name in fields)
@@ -61,8 +61,8 @@ def did_you_mean(name: str, known: Iterable[str], *, similarity: float = 0.6) ->
     """Return a question after the known name nearest to `name`, or an empty string.
 
     Args:
-        name: The name as it was written.
-        known: The names that exist.
+        name: The written name.
+        known: The known names.
         similarity: How similar it must be, from 0 to 1 (`difflib.SequenceMatcher.ratio`).
     """
     import difflib
@@ -75,9 +75,9 @@ def did_you_mean(name: str, known: Iterable[str], *, similarity: float = 0.6) ->
 
 
 def escaped(text: str) -> str:
-    """Return text as one line, what is no visible character or space escaped.
+    """Return a string as one line, with all but visible characters and spaces escaped.
 
-    So no text changes a terminal, forges a line, or reads in another order than it has.
+    So it can't control a terminal, forge a line, or change the order in which it is shown.
     """
     if text.isprintable():
         return text
@@ -86,6 +86,6 @@ def escaped(text: str) -> str:
 
 
 def in_one_line(error: BaseException) -> str:
-    """Return what an error says, its problems included, as a part of another message."""
+    """Return an error's message with its problems, as a part of another message."""
     what, *problems = str(error).split("\n  - ")
     return f"{what} {'; '.join(problems)}".rstrip()

@@ -1,4 +1,4 @@
-"""What a process does once, and what a forked child must not inherit half done."""
+"""Values made once per process, and locks that are safe when a process forks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CALL_PATIENCE = 30.0
 
 
 def at_fork(**hooks: Callable[[], object]) -> None:
-    """Register hooks with `os.register_at_fork`, where there is one: Windows has no fork."""
+    """Register hooks with `os.register_at_fork`, which Windows does not have."""
     register = getattr(os, "register_at_fork", None)
     if register:
         register(**hooks)
@@ -33,7 +33,7 @@ class PerProcess(Generic[T]):
     as under uWSGI.
 
     Args:
-        make: Makes the value; of two made at the same moment, one is used.
+        make: Makes the value; if two threads make it at the same moment, one of them is used.
     """
 
     __slots__ = ("_make", "_values")
@@ -56,7 +56,7 @@ class PerProcess(Generic[T]):
 
 
 class ForkSafeLock:
-    """A lock that a fork, and any other thread, waits for, for at most 5 seconds.
+    """A lock that `os.fork` and other threads wait for, at most 5 seconds.
 
     On Python 3.11 to 3.13, a child that is forked while another thread imports a module waits
     forever when it imports the same module. The hooks before a fork run in the reverse order of
@@ -73,20 +73,20 @@ class ForkSafeLock:
         self._lock.get().acquire(timeout=_FORK_PATIENCE)
 
     def __exit__(self, *_: object) -> None:
-        # The lock did not come in time, or this is a child that was forked inside the block.
+        # The lock was not acquired in time, or this is a child that was forked inside the block.
         with suppress(RuntimeError):
             self._lock.get().release()
 
 
 importing = ForkSafeLock()
-"""Held while keyturn imports a module of its own or of a library after its start."""
+"""Held while keyturn imports a module, its own or a library's, after its start."""
 
 
 class cached_once(Generic[P, T]):  # noqa: N801 - a decorator
     """Decorate a function so that it is called once for the same arguments.
 
-    Threads that ask for the same value wait for one call; calls with other arguments do not wait
-    for it. An exception is not kept.
+    Threads that need the same value wait for one call; calls with other arguments do not wait for
+    it. An exception is not cached.
 
     Args:
         function: Makes the value; its arguments are positional and hashable.
@@ -100,7 +100,7 @@ class cached_once(Generic[P, T]):  # noqa: N801 - a decorator
         self.cache_clear = self._values.clear
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return the value for these arguments, making it at the first call."""
+        """Return the value for these arguments; the first call makes it."""
         if args not in self._values:
             lock = self._locks.get().setdefault(args, threading.RLock())
             # Two plugins that load each other would wait forever.

@@ -1,11 +1,11 @@
-"""What must not be shown, by provenance: the secrets that keyturn sent or received.
+"""Redaction of secrets by their origin: those that keyturn sent or received.
 
-Nothing is hidden for what it looks like. A secret is found in plain, and in any nesting of the
-escapes of URLs, JSON and HTML, of Base64 and of hexadecimal digits. What is hidden:
+Nothing is hidden because of its appearance. A secret is found in plain, and in any nesting of
+escapes of URLs, JSON and HTML, of Base64 and of hexadecimal digits. Hidden are:
 
-- a secret of 4 characters or more wherever it stands, in upper and lower case; unless it is only a
-  part of a public word such as `invalid_client`;
-- a shorter one where it is a word by itself: else most messages would be nothing but holes;
+- a secret of 4 characters or more anywhere, in upper and lower case, unless it is only a part of a
+  public word such as `invalid_client`;
+- a shorter secret if it is a word by itself: otherwise most messages would be unreadable;
 - of a longer secret, any 16 characters in a row: a server may quote its beginning or a line of it.
 """
 
@@ -35,11 +35,11 @@ _SHORT = 4
 _PART = 16
 _MAX_TEXT = 300
 _MAX_READ = 10 * _MAX_TEXT
-# An escape of an escape makes 18 characters of one: \u0061, each of its six percent-encoded.
+# An escaped escape has 18 characters for one: \u0061, with each of its six percent-encoded.
 _LONGEST_ESCAPE = 18
-# Levels of a JSON value that are shown.
+# How many levels of a JSON value are shown.
 _MAX_LEVELS = 32
-# What RFC 6749, its extensions and HTTP name, whatever anyone's secret is.
+# Words of RFC 6749, its extensions and HTTP, which are public even if they contain a secret.
 _PUBLIC = (
     r"(?i)application/(?:x-www-form-urlencoded|json)|text/(?:plain|html)|multipart/form-data"
     r"|(?:invalid|unsupported)_(?:request|client|grant|scope|token|target|response_type|grant_type"
@@ -50,17 +50,17 @@ _PUBLIC = (
     r"|private_key_jwt|tls_client_auth|\[hidden\]"
 )
 _ESCAPE_REGEX = re.compile(r"%[0-9A-Fa-fu]|\\|&#?\w+;")
-# Case makes no difference, and a form has `+` for a space.
+# Case is ignored, and a form has `+` for a space.
 _FOLDED = {each: each + 32 for each in range(ord("A"), ord("Z") + 1)} | {ord("+"): " "}
 
 
 class Redaction:
-    """Hides secrets in what is shown; made when something has to be shown, not before.
+    """Hides secrets in output; created when there is output, not before.
 
     Args:
-        secrets: What must not be shown.
-        whole: Whether only whole secrets are hidden: in data, unlike in what is shown, a part of
-            a token may be needed, such as the account's number.
+        secrets: The secrets.
+        whole: Whether only whole secrets are hidden: in data, unlike in messages, a part of a
+            token may be needed, such as the account's number.
     """
 
     def __init__(self, secrets: Iterable[Secret] = (), *, whole: bool = False) -> None:
@@ -69,7 +69,7 @@ class Redaction:
         short = {form for each in bare if len(each) < _SHORT for form in _short_forms(each)}
         words = "|".join(map(re.escape, sorted(short, key=len, reverse=True)))
         self._words = re.compile(rf"(?<!\w)(?<!\w')(?:{words})(?!\w)") if words else None
-        # As Base64 and hexadecimal digits give them, characters are bytes.
+        # Decoded from Base64 or hexadecimal digits, characters are bytes.
         forms = {f for each in bare for f in (each, each[::-1], _as_bytes(each), *_unescaped(each))}
         folded = {each.translate(_FOLDED) for each in forms if len(each) >= _SHORT}
         self._least = min([*map(len, folded), _PART]) if folded else 0
@@ -81,25 +81,25 @@ class Redaction:
         }
 
     def text(self, text: str) -> str:
-        """Return text with every secret replaced by `MASK`."""
+        """Return a string with every secret replaced by `MASK`."""
         return _shown(text, self._blots(text))
 
     def printable(self, text: str) -> str:
-        """Return a server's text as one short line, without secrets and control characters."""
-        # Far enough that what begins before the cut, which comes after the hiding, is found.
+        """Return a server's string as one short line, without secrets and control characters."""
+        # Long enough to find a secret across the end; the string is shortened after hiding.
         text = text[: _MAX_READ + _LONGEST_ESCAPE * _PART]
         blots = self._blots(text)
         shown = _shown(text[:_MAX_READ], blots[:_MAX_READ])
         return escaped(" ".join(shown.split()))[:_MAX_TEXT]
 
     def number(self, number: float) -> float | str:
-        """Return a number, or `MASK` for one that shows a secret."""
+        """Return a number, or `MASK` if it contains a secret."""
         shown = str(number)
         is_secret = abs(number) in self._numbers or self.text(shown) != shown
         return MASK if is_secret else number
 
     def value(self, value: Any, levels: int = _MAX_LEVELS) -> Any:
-        """Return a JSON value with every secret hidden, in names as well; not what lies deeper."""
+        """Return a JSON value with every secret hidden, in names too, without deeper levels."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -119,7 +119,7 @@ class Redaction:
         return Problem(self.text(problem.path), self.text(problem.message))
 
     def error(self, error: E) -> E:
-        """Hide secrets in all that a plugin's error holds; drop what it was raised from."""
+        """Hide secrets in all attributes of a plugin's error; remove its cause and context."""
         error.args = self.value(error.args)
         for name, value in vars(error).items():
             vars(error)[name] = (
@@ -131,10 +131,10 @@ class Redaction:
         return error.with_traceback(None)
 
     def _blots(self, text: str) -> bytearray:
-        """Return for each character whether it is hidden."""
+        """Return whether each character is hidden."""
         blots = bytearray(len(text))
         if self._words or self._least:
-            with importing:  # a millisecond, for text of a server that failed
+            with importing:  # a millisecond to import, for the response of a server that failed
                 from keyturn._common.encodings import views
 
             for view in views(text, self._least):
@@ -146,7 +146,7 @@ class Redaction:
         return blots
 
     def _found(self, view: View) -> Iterator[tuple[int, int]]:
-        """Yield where secrets stand in a string; they may overlap."""
+        """Yield the positions of secrets in a string; they may overlap."""
         folded = view.text.translate(_FOLDED)
         if self._words and view.is_text:
             yield from self._private(view, self._words.finditer(view.text))
@@ -159,7 +159,7 @@ class Redaction:
                     yield at, at + _PART
 
     def _private(self, view: View, matches: Iterable[re.Match[str]]) -> Iterator[tuple[int, int]]:
-        """Yield where matches stand, but those that are only a part of a public word."""
+        """Yield the positions of matches, except those that are only a part of a public word."""
         public = [word.span() for word in re.finditer(_PUBLIC, view.text)]
         for match in matches:
             start, end = match.span(match.re.groups)
@@ -171,7 +171,7 @@ class Redaction:
 
 
 def _parts(bare: str) -> set[str]:
-    """Return a secret, and what it is with `Bearer` before it, or without zeros before it."""
+    """Return a secret, and its forms without a scheme such as `Bearer` or leading zeros."""
     parts = {bare, bare.strip(), bare.lstrip("0") if bare.isdecimal() else bare}
     scheme, _, rest = bare.partition(" ")
     if scheme.isalpha() and len(rest) >= _PART:
@@ -180,13 +180,13 @@ def _parts(bare: str) -> set[str]:
 
 
 def _unescaped(bare: str) -> list[str]:
-    """Return what decoding makes of a secret that looks as if it had escapes, such as `%25`."""
+    """Return the decoded forms of a secret that may contain escapes, such as `%25`."""
     if not _ESCAPE_REGEX.search(bare):
         return []
     with importing:
         from keyturn._common.encodings import views
 
-    # A backslash at its end takes what follows with it.
+    # A backslash at its end escapes the next character.
     made = {view.text.rstrip("\\") for view in views(bare, 0)}
     return [*made, *map(_as_bytes, made)]
 

@@ -1,18 +1,18 @@
-"""Ordinary failures of the system, such as a full disk: reported as such, never as a defect."""
+"""Failures of the system, such as a full disk, which are not reported as defects of keyturn."""
 
 from __future__ import annotations
 
 import errno
 import os
 
-ADVICE = "The system reports this: correct it there."
-_OPEN_FILES = "Raise the limit of open files (ulimit -n), or close what is open."
+ADVICE = "Correct this on the system."
+_OPEN_FILES = "Raise the limit of open files (ulimit -n), or close open files."
 
 
 def system_failure(error: BaseException) -> str | None:
-    """Return what the system reports by an error, such as "No space left on device", or None.
+    """Return the system's message for an error, such as "No space left on device", or None.
 
-    The error's own text is not used: a plugin may have put a secret into it.
+    The error's own message is not used: a plugin may have put a secret into it.
     """
     number = errno.ENOMEM if isinstance(error, MemoryError) else None
     if isinstance(error, OSError):
@@ -21,6 +21,6 @@ def system_failure(error: BaseException) -> str | None:
 
 
 def advice(error: BaseException) -> str:
-    """Return what to do about a failure of the system."""
+    """Return what a user can do about a failure of the system."""
     number = getattr(error, "errno", None)
     return _OPEN_FILES if number in {errno.EMFILE, errno.ENFILE} else ADVICE

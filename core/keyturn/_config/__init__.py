@@ -102,7 +102,8 @@ def _load(path: Path, *, optional: bool) -> tuple[dict[str, RawSetting], bool]:
     except tomllib.TOMLDecodeError as error:
         # The rest of its message may quote the file.
         position = re.search(r"\(at (line \d+, column \d+|end of document)\)\Z", str(error))
-        problem = f"is not TOML{f': {position[1]}' if position else ''}"
+        place = position[1].replace("end of", "the end of the") if position else ""
+        problem = f"is not valid TOML{place and f' at {place}'}"
     except (UnicodeDecodeError, RecursionError) as error:
         problem = f"is not UTF-8, or is nested too deeply ({type(error).__name__})"
     else:

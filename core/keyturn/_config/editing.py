@@ -129,7 +129,7 @@ def _meaning(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text.removeprefix("\ufeff"))
     except (tomllib.TOMLDecodeError, RecursionError):
-        problem = "the configuration file is not TOML."
+        problem = "the configuration file is not valid TOML."
     raise errors.ConfigurationError(problem, hint="Run keyturn doctor to see the location.")
 
 

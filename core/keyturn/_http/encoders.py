@@ -28,7 +28,7 @@ Encoding = Literal[
     "json",
     "form",
 ]
-# What gives bytes, which need not be characters: other values are made of them.
+# Encodings whose result is bytes, for use in other values.
 BINARY = frozenset({"bytes", "from_base64", "from_hex"})
 
 _XML_ESCAPES = str.maketrans(
@@ -106,6 +106,6 @@ def _decoded(decode: Callable[[bytes], bytes], data: bytes, name: str) -> str:
         pass
     # Raised here, as above.
     raise errors.ConfigurationError(
-        f"a value of the token request is not {name}, which it is decoded from.",
-        hint="Check the settings that it is made of.",
+        f"a value of the token request is not valid {name}, from which keyturn decodes it.",
+        hint="Check the settings in it.",
     )

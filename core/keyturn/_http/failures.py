@@ -29,7 +29,7 @@ _REASONS: Mapping[type, str] = {
 _LATE: Mapping[Step, str] = {
     "name": "its name could not be resolved",
     "connection": "it does not accept a connection",
-    "tunnel": "it opens no tunnel",
+    "tunnel": "it does not open a tunnel",
     "TLS": "its TLS handshake is not complete",
     "response": "",
 }

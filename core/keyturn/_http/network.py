@@ -158,7 +158,7 @@ class _Stream(httpcore.NetworkStream):
         self._connection.settimeout(max(_AT_LEAST, end - SYSTEM.monotonic()))
         received = self._connection.recv(max_bytes)
         if not received and self._broken:
-            raise self._broken  # a reset is reported once: this end is no orderly one
+            raise self._broken  # the system reports a reset only once
         self.network.received += len(received)
         return received
 

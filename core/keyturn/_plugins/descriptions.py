@@ -88,7 +88,7 @@ def _read(file: Traversable, chain: tuple[str, ...] = ()) -> dict[str, Any]:
     import tomllib
 
     if _identity(file) in chain:
-        raise _UnreadableError("leads back to the description itself.")
+        raise _UnreadableError("forms a loop: a description can't extend itself.")
     # Opening a FIFO without a writer would block forever.
     if isinstance(file, Path) and file.exists() and not (file.is_file() or file.is_dir()):
         raise _UnreadableError("is not a regular file.")
@@ -114,7 +114,7 @@ def _read(file: Traversable, chain: tuple[str, ...] = ()) -> dict[str, Any]:
 
 # The messages of `tomllib`, and the corrections.
 _SYNTAX = {
-    r"Invalid value": 'a string stands in quotes, as in name = "acme"; true and false don\'t',
+    r"Invalid value": 'a string needs quotes, as in name = "acme"; true and false do not',
     r"Expected '=' after a key": 'write name = "value", and a table\'s name in brackets',
     r"Cannot (?:overwrite|declare)|twice": "each name is allowed once: remove one of the two",
     r"Unclosed inline table": "a table in braces must end in the same line",

@@ -227,13 +227,13 @@ def _provider_of(plugin: Installed) -> Provider[Any]:
         if mistakes := problems(found):
             raise errors.ConfigurationError("; ".join(map(str, mistakes)))
     if found.name != plugin.name:
-        raise errors.ConfigurationError("its name is not its entry point's")
+        raise errors.ConfigurationError("its name differs from its entry point's")
     return found
 
 
 def _described(package: Any, name: str) -> list[Provider[Any]]:
     """Return the provider that a file of a package describes, or None."""
-    import importlib.resources  # 20 ms, which only such a provider costs
+    import importlib.resources  # 20 ms to import, only for such a provider
 
     from keyturn._plugins.descriptions import provider_in
 

@@ -1,4 +1,4 @@
-"""What an API request has: the token, in a header or in the query, and what goes with it."""
+"""The token in API requests, in a header or in the query, and the values sent with it."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 
 
 class ApiNames:
-    """What a template of an API request may name besides settings."""
+    """The names that a template of an API request may contain besides settings."""
 
     def __contains__(self, name: object) -> bool:
         return name == "token" or str(name).startswith("token.") or name in _REQUEST_NAMES
 
 
 def authorization_value(provider: Provider[Any], settings: Settings, token: Token) -> str:
-    """Return what carries the token, made of the template `authorization_value`.
+    """Return the value with the token, made from the template `authorization_value`.
 
     Raises:
-        keyturn.errors.ConfigurationError: Something in the template is missing.
+        keyturn.errors.ConfigurationError: A value in the template is missing.
     """
     template = provider.authorization_value
     names = _token_names(provider, [template], token)
@@ -52,8 +52,8 @@ def authorization_value(provider: Provider[Any], settings: Settings, token: Toke
     if value is None:
         missing = next((name for name, each in names.items() if each is None), "a setting")
         raise errors.ConfigurationError(
-            f"authorization_value: {template} needs {missing}, which is not there.",
-            hint="Set the setting, or the path at which the token response has the value.",
+            f"authorization_value: {template} needs {missing}, which has no value.",
+            hint="Set that setting, or correct the path of the value in the token response.",
         )
     return reveal(value)
 
@@ -67,14 +67,14 @@ def api_values(
     *,
     now: float | None = None,
 ) -> dict[str, str]:
-    """Return the values of templates of API requests; one with a missing value is left out.
+    """Return the rendered templates of API requests, without those that lack a value.
 
     Args:
         provider: The provider.
         templates_by_name: The templates.
         settings: The settings.
         token: The token.
-        request: See `request_names`. Without it, what names the request is left out.
+        request: See `request_names`. Without it, templates that name the request are left out.
         now: The connection's time, in epoch seconds; by default the system's.
     """
     names = _token_names(provider, templates_by_name.values(), token)
@@ -90,13 +90,13 @@ def api_values(
 
 
 def request_names(method: str, url: str, body: bytes | None) -> dict[str, str | None]:
-    """Return what a template that signs an API request may name of it.
+    """Return the parts of an API request that a template may name, such as to sign it.
 
     Args:
         method: The method.
         url: The whole URL.
-        body: The body; None where there is none, or where it is not in memory. Bytes that are no
-            UTF-8 are surrogates, as `surrogateescape` has them.
+        body: The body; None if there is none, or if it is not in memory. Bytes that are not
+            UTF-8 become surrogates (`surrogateescape`).
 
     Raises:
         keyturn.errors.ConfigurationError: The body is not in memory.
@@ -118,7 +118,7 @@ def request_names(method: str, url: str, body: bytes | None) -> dict[str, str | 
 
 
 def token_rejected(provider: Provider[Any], response: Response) -> bool:
-    """Return whether an API's response means the token, by its status or by its error's code."""
+    """Return whether an API's response rejects the token, by its status or its error code."""
     if response.status in provider.rejected_status:
         return True
     code = field_of(response.json(), provider.rejected_field or provider.error_field)
@@ -126,7 +126,7 @@ def token_rejected(provider: Provider[Any], response: Response) -> bool:
 
 
 def _token_names(provider: Provider[Any], used: Any, token: Token) -> dict[str, Value | None]:
-    """Return the values of the token that templates name; of its response, what `extra` has."""
+    """Return the token and the fields of its response (`extra`) that templates name."""
     names: dict[str, Value | None] = {"token": Secret(token.access_token)}
     used = (*used, *templates_in(provider.values))
     for name in frozenset[str]().union(*map(templates.names_in, used)):

@@ -1,4 +1,4 @@
-"""The data of a token's use: where the API is, and what its requests and responses have."""
+"""The data of API requests: where the API is, and how its requests carry the token."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keyturn._providers.datum import NO_TABLE, datum
 
 
 class ApiData:
-    """The data of a token's use."""
+    """The data of API requests."""
 
     max_margin: ClassVar[float] = datum(
         "The maximum renewal margin in seconds: the server issues no new token earlier before the "

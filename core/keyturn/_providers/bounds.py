@@ -1,4 +1,4 @@
-"""How large a setting may be: a form is an end user's, and each check of it costs time."""
+"""Limits on the size of a setting: an end user fills in the form, and each check costs time."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Mapping
 
 from keyturn._secret import Secret
 
-# A certificate with its chain may be as long; see `keyturn._providers.checks.path_or_pem`.
+# Long enough for a certificate with its chain; see `keyturn._providers.checks.path_or_pem`.
 _MAX_CHARACTERS = 1_000_000
 _MAX_VALUES = 10_000
 _MAX_LEVELS = 32
 # Python refuses to write out an integer of more than 4300 digits.
 _MAX_BITS = 1000
-# Unknown settings that are reported, and characters in the name of one.
+# How many unknown settings are reported, and how many characters of each name.
 MAX_UNKNOWN = 100
 MAX_NAME = 100
 
 
 def size_problem(value: object) -> str | None:
-    """Return what is wrong with the size of a setting, before anything else is done with it."""
+    """Return what is wrong with the size of a setting; this is the first check of it."""
     left = [(value, 0)]
     characters = values = 0
     while left:
@@ -28,7 +28,7 @@ def size_problem(value: object) -> str | None:
         if isinstance(each, (str, bytes, bytearray)):
             characters += len(each)
         elif isinstance(each, int) and each.bit_length() > _MAX_BITS:
-            return "must not be so large a number"
+            return "must be a smaller number"
         elif isinstance(each, (list, tuple, set, frozenset, Mapping)):
             values += len(each)
             if level == _MAX_LEVELS:

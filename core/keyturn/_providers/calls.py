@@ -1,4 +1,4 @@
-"""What a provider's plugin gives is checked: its data, and what its methods return or raise."""
+"""Checks of a provider's plugin: of its data, and of what its methods return or raise."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def secrets_in(provider: Any, *known: object) -> list[Secret]:
 
     Args:
         provider: The provider.
-        known: What holds them: settings, requests, responses and tokens.
+        known: The objects with secrets: settings, requests, responses and tokens.
     """
     found = list[Secret]()
     for each in known:
@@ -74,17 +74,17 @@ def secrets_in(provider: Any, *known: object) -> list[Secret]:
 
 
 def redaction(provider: Any, *known: object) -> Redaction:
-    """Return what hides the secrets of a connection; see `secrets_in`."""
+    """Return the redactor for the secrets of a connection; see `secrets_in`."""
     return Redaction(secrets_in(provider, *known))
 
 
 def translate_errors(name: str, work: Callable[[], T], secrets: Iterable[Secret] = ()) -> T:
-    """Return what `work` returns; what it raises becomes one of keyturn's errors.
+    """Return the result of `work`; translate what it raises to one of keyturn's errors.
 
     Args:
         name: The provider's name.
         work: Runs the provider's code, and nothing else.
-        secrets: What the code knows and must not be shown.
+        secrets: The secrets that the code knows, which must not be shown.
 
     Raises:
         keyturn.errors.KeyturnError: `work` failed.
@@ -103,8 +103,8 @@ def _calling(
 
     Args:
         method: The method of `Provider`; the function takes the provider, and its arguments.
-        types: What the result must be an instance of one of.
-        fits: Whether a result of such a type is right.
+        types: The types that the result may have.
+        fits: Returns whether a result of such a type is valid.
     """
     name = method.__name__
 
@@ -151,10 +151,10 @@ _revocation_request = _calling(Provider.revocation_request, TokenRequest, NoneTy
 def revocation_request(
     provider: Provider[Any], settings: Settings, token: Token
 ) -> TokenRequest | None:
-    """Return the request that revokes a token, or None when there is no way.
+    """Return the request that revokes a token, or None if the provider has none.
 
     Raises:
-        keyturn.errors.ConfigurationError: It leads elsewhere than the settings do.
+        keyturn.errors.ConfigurationError: It goes to another origin than the settings name.
     """
     request = _revocation_request(provider, settings, token)
     name = "revocation_url" if settings.revocation_url else "token_url"
@@ -167,9 +167,9 @@ def revocation_request(
         and origin(request.url) != origin(chosen)
     ):
         raise errors.ConfigurationError(
-            f"{provider.name} revokes tokens at {origin(request.url)}, but {name} leads to "
+            f"{provider.name} revokes tokens at {origin(request.url)}, but {name} is at "
             f"{origin(chosen)}, so nothing was sent.",
-            hint=f"{provider.name} doesn't follow {name}: revoke the token elsewhere."
+            hint=f"{provider.name} doesn't revoke tokens at {name}: revoke it in another way."
             if settings.revocation_url
             else "Set revocation_url.",
         )
@@ -192,7 +192,7 @@ def problems(provider: Provider[Any]) -> list[errors.Problem]:
     if not (isinstance(settings, type) and issubclass(settings, Settings)):
         return [errors.Problem("settings", "must be a class derived from keyturn.plugins.Settings")]
     wrong = dict(_single_problems(provider))
-    # A datum that is wrong by itself is left out of what is checked together.
+    # A datum that is wrong by itself is left out of the checks of several data.
     names = named_values.Either(api_authorization.ApiNames(), steps.StepNames(provider))
     right = {name: "" if name in wrong else getattr(provider, name) for name in DATA}
     found = {
@@ -209,7 +209,7 @@ def problems(provider: Provider[Any]) -> list[errors.Problem]:
     own = [errors.Problem(name, problem) for name, problem in found.items()]
     if provider.previous is None or "previous" in found:
         return own
-    # Its settings are those of the provider.
+    # A step has the settings of the provider.
     found_there = problems(provider.previous)
     return own + [
         errors.Problem(f"previous.{each.path}", each.message)
@@ -268,7 +268,7 @@ def _value_problem(value: Any, annotation: Any, datum: Datum) -> str | None:
 
 
 def _problems_together(data: Any, settings: type[Settings]) -> Iterator[tuple[str, str]]:
-    """Yield which data do not go together."""
+    """Yield the data that contradict each other."""
     way = data.client_authentication
     needed = client_authentication.NEEDED_SETTINGS.get(way)
     if needed and needed not in {*dir(settings), *fields_of(settings)}:
@@ -299,7 +299,7 @@ def _problems_together(data: Any, settings: type[Settings]) -> Iterator[tuple[st
 
 
 def _api_problems(data: Any) -> Iterator[tuple[str, str]]:
-    """Yield which data of API requests do not go together."""
+    """Yield the data of API requests that contradict each other."""
     for name in data.api_query:
         if name == data.authorization_query:
             yield "api_query", f"{name} carries the token: see authorization_query"
@@ -309,11 +309,11 @@ def _api_problems(data: Any) -> Iterator[tuple[str, str]]:
 
 
 def _misspelt_names(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
-    """Yield public names that are nearly the name of a datum or a method."""
+    """Yield public names that are similar to the name of a datum or a method."""
     known = [name for name in {*dir(Provider), *DATA, "settings"} if not name.startswith("_")]
     own = [cls for cls in type(provider).__mro__ if cls not in Provider.__mro__]
     names = {name for each in (provider, *own) for name in vars(each)}
     for name in sorted(name for name in names - set(known) if not name.startswith("_")):
         question = did_you_mean(name, known, similarity=_MISSPELT)
         if question:
-            yield name, f"is not known.{question} A name of your own begins with _."
+            yield name, f"is not known.{question} Begin a name of your own with _."

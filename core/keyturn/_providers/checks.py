@@ -1,7 +1,7 @@
 """Checks of values of the right type.
 
 A check returns what is wrong with a value, or None; None itself is not checked. A `SchemaCheck`
-says the same as JSON Schema. Its patterns mean the same in Python and in JavaScript with the flag
+has an equivalent JSON Schema. Its patterns mean the same in Python and in JavaScript with the flag
 `u`: no class for spaces or digits, and an end that no newline may follow.
 """
 
@@ -26,8 +26,8 @@ Check = Callable[[Any], str | None]
 
 # One value of a scope (RFC 6749 section 3.3).
 SCOPE_VALUE_PATTERN = r"[\x21\x23-\x5b\x5d-\x7e]+"
-# What is invisible or breaks the line: Unicode's categories C and Z in its first plane, without
-# what is unassigned or private, and without the space itself.
+# Characters that are invisible or end a line: Unicode's categories C and Z in its first plane,
+# without unassigned and private ones, and without the space itself.
 _INVISIBLE = (
     r"\x00-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u1680\u180e"
     r"\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ud800-\udfff\ufeff\ufff9-\ufffb"
@@ -36,7 +36,8 @@ ONE_LINE_PATTERN = rf"(?! )[^{_INVISIBLE}]*[^{_INVISIBLE} ]"
 _SPACE = r"[ \t\r\n]"
 _HEADER_NAME_PATTERN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 
-# What frames or routes a request is its sender's alone (RFC 9110 sections 7.2 and 8.6, RFC 9112).
+# Only the HTTP client may set the headers that frame or route a request (RFC 9110 sections 7.2
+# and 8.6, RFC 9112).
 _FRAMING = frozenset(
     {
         "connection",
@@ -58,11 +59,11 @@ def anchored(pattern: str) -> str:
 
 
 class SchemaCheck:
-    """A check that the JSON Schema of a setting says as well.
+    """A check with an equivalent in the JSON Schema of a setting.
 
     Args:
         rule: Returns what is wrong with a value, or None.
-        schema: JSON Schema keywords that say the same.
+        schema: The equivalent JSON Schema keywords.
     """
 
     def __init__(self, rule: Check, schema: Mapping[str, Any]) -> None:
@@ -75,12 +76,12 @@ class SchemaCheck:
 
 
 def schema_of(rule: Any) -> Mapping[str, Any]:
-    """Return the JSON Schema keywords that say the same as a check; empty if it has none."""
+    """Return the JSON Schema keywords that are equivalent to a check; empty if it has none."""
     return rule.schema if isinstance(rule, SchemaCheck) else {}
 
 
 def check(is_right: Callable[[Any], object], problem: str) -> Check:
-    """Return a check that reports `problem` for each value that is not right."""
+    """Return a check that reports `problem` for each invalid value."""
     return lambda value: None if is_right(value) else problem
 
 
@@ -88,9 +89,9 @@ def matches(pattern: str, problem: str) -> Check:
     """Return a check of strings and secrets by a regular expression for the whole string.
 
     Args:
-        pattern: What means the same in Python and in JavaScript, such as `[0-9]` rather than the
-            class for digits; without `^` and `$`.
-        problem: What is wrong with any other string, without naming it.
+        pattern: A pattern with the same meaning in Python and in JavaScript, such as `[0-9]`
+            rather than the class for digits; without `^` and `$`.
+        problem: What is wrong with any other string, without showing it.
     """
 
     # `re` compiles it when it is first needed.
@@ -113,7 +114,7 @@ def each_matches(pattern: str, problem: str) -> Check:
 
     Args:
         pattern: As for `matches`; what it matches has no space.
-        problem: What is wrong with any other strings, without naming them.
+        problem: What is wrong with any other strings, without showing them.
     """
     listed = rf"{_SPACE}*(?:{pattern})(?:{_SPACE}+(?:{pattern}))*{_SPACE}*"
 
@@ -144,7 +145,7 @@ def any_matches(pattern: str, problem: str) -> Check:
 
 
 def between(least: int, most: int | None = None, *, unit: str = "") -> Check:
-    """Return a check of numbers, from `least` to `most` if there is a most, both included."""
+    """Return a check of numbers from `least` to `most`, both included; None is no maximum."""
     schema = {"minimum": least} | ({} if most is None else {"maximum": most})
     words = f"must be {least} or more" if most is None else f"must be from {least} to {most}"
 
@@ -169,7 +170,7 @@ def each_between(least: int, most: int) -> Check:
 
 
 def each(rule: Check) -> Check:
-    """Return a check of several strings by a rule for one; it names the first that is wrong."""
+    """Return a check of several strings by a rule for one; it names the first invalid one."""
     return lambda values: next((f"{each!r} {rule(each)}" for each in values if rule(each)), None)
 
 
@@ -197,15 +198,15 @@ _private_key = matches(
     rf"{_SPACE}*(?:-----BEGIN [\s\S]*PRIVATE KEY-----[\s\S]*|\{{[\s\S]*\}}{_SPACE}*)",
     "must be a private key as PEM, from -----BEGIN to the last line, or as JWK",
 )
-# Characters of certificates as PEM, as of the files that have them.
+# How many characters PEM certificates may have, in a setting as in a file.
 path_or_pem = matches(
     rf"{ONE_LINE_PATTERN}|{_SPACE}*(?=[\s\S]{{0,1000000}}(?![\s\S]))[\s\S]*-----BEGIN [\s\S]*",
-    "must be the path of a PEM file, in one line, or what stands in one",
+    "must be the path of a PEM file, in one line, or the contents of one",
 )
 
 
 def _key_problem(key: Secret) -> str | None:
-    """Check that a private key is one, and not too large; whether it can be read shows later."""
+    """Check that a private key looks like one, and is not too large; it is parsed later."""
     problem = private_key_problem(key.reveal())
     is_readable = problem != UNREADABLE or jwk_of(key.reveal()) is not None
     return _private_key(key) or (problem if is_readable else None)
@@ -215,8 +216,8 @@ private_key = SchemaCheck(_key_problem, schema_of(_private_key))
 
 
 def _address(template: str) -> str | None:
-    """Check the template of an address for what no setting can correct."""
-    # A setting that an address begins with is a whole address; any other is a part of a name.
+    """Check the template of an address for mistakes that no setting can correct."""
+    # A setting at the beginning of an address is a whole address; any other is part of a name.
     sample = re.sub(r"^\{[^{}]*\}", "https://a.example", template)
     return url_problem(re.sub(r"\{[^{}]*\}", "a", sample)) if template else None
 
@@ -229,18 +230,18 @@ def _header_name(name: str) -> str | None:
 
 
 def _headers(values: Mapping[str, str]) -> str | None:
-    """Check that names and values can be headers."""
+    """Check that names and values are valid in headers."""
     for name, value in values.items():
         if not (value.isprintable() and value.isascii()):
             return f"the value of {name!r} must have visible ASCII characters and spaces only"
     if len({name.lower() for name in values}) < len(values):
-        return "has a header twice: the case of a name makes no difference"
+        return "has a header twice: names of headers are case-insensitive"
     return each(_header_name)(values)
 
 
 def _codes(values: Mapping[str, str]) -> str | None:
     """Check that the values of a table are OAuth error codes."""
-    return each(check(is_code, "is no error code of RFC 6749 section 5.2"))(values.values())
+    return each(check(is_code, "is not an error code of RFC 6749 section 5.2"))(values.values())
 
 
 def _in_any_case(word: str) -> str:

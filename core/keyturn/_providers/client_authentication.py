@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from keyturn._providers.settings import Settings
     from keyturn._secret import Secret
 
-# The ways with a signed JWT, and what signs it, by the name of the setting.
+# The methods with a signed JWT, each with the setting that has its key.
 SIGNED = {"private_key_jwt": "private_key", "client_secret_jwt": "client_secret"}
-# The settings that ways need.
+# The setting that each method needs.
 NEEDED_SETTINGS = {**SIGNED, "tls_client_auth": "certificate"}
 _ALGORITHMS = {"private_key_jwt": "RS256", "client_secret_jwt": "HS256"}
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -70,7 +70,7 @@ def assertion(
     """Return the signed JWT that authenticates the client; see `authentication`.
 
     Raises:
-        keyturn.errors.ConfigurationError: The settings have nothing that signs it.
+        keyturn.errors.ConfigurationError: The settings have no key for it.
     """
     way = provider.client_authentication
     key: Secret | None = getattr(settings, SIGNED[way], None)
@@ -101,7 +101,7 @@ def assertion(
 
 
 def names_assertion(data: Any) -> bool:
-    """Return whether a provider's token request has the JWT where its templates name it.
+    """Return whether the templates of a provider's token request name the JWT.
 
     Args:
         data: The provider, or its data as attributes.
@@ -116,13 +116,13 @@ def names_assertion(data: Any) -> bool:
 def with_assertion(
     provider: Provider[Any], settings: Settings, url: str, names: Mapping[str, Value | None]
 ) -> Mapping[str, Value | None]:
-    """Return what templates may name, the JWT included; it is signed once in a request."""
+    """Return the names for templates with the JWT added; it is signed once for each request."""
     signed = Composed(parts=(assertion(provider, settings, url, names),), name="assertion")
     return Names({"assertion": signed}, names)
 
 
 def problems(data: Any) -> Iterator[tuple[str, str]]:
-    """Yield which data of a client's authentication do not go together; a wrong datum is empty.
+    """Yield the data of client authentication that contradict each other; a wrong datum is empty.
 
     Args:
         data: The data, as attributes.
@@ -133,7 +133,10 @@ def problems(data: Any) -> Iterator[tuple[str, str]]:
     elif algorithm and not algorithm.startswith("HS") and way == "client_secret_jwt":
         yield "assertion_algorithm", "must be HS256, HS384 or HS512 with client_secret_jwt"
     if way in SIGNED and data.body and data.body_format != "query" and not names_assertion(data):
-        yield "body", f"must name {{assertion}}, the JWT of {way}: no parameter is sent beside it"
+        yield (
+            "body",
+            f"must name {{assertion}}, the JWT of {way}: it can't be a parameter of this body",
+        )
 
 
 def certificate(settings: Settings) -> ClientCertificate | None:

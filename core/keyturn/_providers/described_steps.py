@@ -1,4 +1,4 @@
-"""The steps before a token request, as a description has them."""
+"""The steps before a token request, in a description."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
 
-# What a step has from the description itself, or has no use for.
+# Keys that a step takes from the description itself, or does not use.
 _NOT_OF_STEPS = ("name", "settings", "credentials", "scope", "extends")
-# What only requests with the last token have.
+# Keys that only requests with the last token use.
 _OF_API = frozenset(DATA) & frozenset(vars(ApiData)) - {"max_margin"}
 
 
@@ -44,7 +44,7 @@ def described_steps(
     mistakes: list[errors.Problem],
     describe: Callable[[Mapping[str, Any], str], Provider[Any]],
 ) -> dict[str, Any]:
-    """Return the steps that a description has, and add the mistakes in them to those known.
+    """Return the steps of a description, and add the mistakes in them to `mistakes`.
 
     Args:
         description: The description.
@@ -82,7 +82,9 @@ def _previous(
     name: str,
 ) -> Any:
     wrong = [
-        errors.Problem(each, "stands outside of it") for each in table if each in _NOT_OF_STEPS
+        errors.Problem(each, "must be outside this table")
+        for each in table
+        if each in _NOT_OF_STEPS
     ]
     wrong += [
         errors.Problem(each, "is for API requests: write it above the line [previous]")

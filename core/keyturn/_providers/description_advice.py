@@ -1,4 +1,4 @@
-"""What to write in place of what is a mistake in a description."""
+"""What to write instead of a mistake in a description."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KNOWN = (*DATA, "settings", "credentials", "scope", "extends", *STEP_NAMES, "dom
 _SETTING_PATH = re.compile(r"settings\.(.*?)(?:\.([A-Za-z_][A-Za-z0-9_]*))?")
 _SENT_ALREADY = re.compile(r"(.*) is sent already")
 _BOOLEANS = {"yes": "true", "true": "true", "1": "true", "no": "false", "false": "false"}
-# The tables of mistakes that are advised on as a whole.
+# Tables for which the advice is about the whole table.
 _HEADERS = {"token_headers", "api_headers"}
 
 
@@ -71,7 +71,7 @@ def _advised(problem: Problem, description: Table, names: Table) -> Problem:
         return advised_values(problem, description, known)
     is_table = isinstance(description.get(head), Mapping)
     is_of_step = head == "discovery" if is_table else head == problem.path
-    if head in STEP_NAMES and (is_of_step or problem.message == "stands outside of it"):
+    if head in STEP_NAMES and (is_of_step or problem.message == "must be outside this table"):
         return advised_step(problem, description)
     if problem.path not in DATA or problem.path not in description:
         return _advised_alone(problem, description)
@@ -79,7 +79,7 @@ def _advised(problem: Problem, description: Table, names: Table) -> Problem:
 
 
 def _advised_datum(problem: Problem, description: Table, known: set[str]) -> Problem:
-    """Return a mistake in a datum that the description has, and what to write."""
+    """Return a mistake in a datum that is in the description, and what to write."""
     value, message = description[problem.path], problem.message
     is_api = DATA[problem.path].template == "api_request"
     advice = name_advice(message, known, is_api=is_api)
@@ -87,7 +87,7 @@ def _advised_datum(problem: Problem, description: Table, known: set[str]) -> Pro
         return Problem(problem.path, advice)
     if found := _SENT_ALREADY.fullmatch(message):
         return Problem(problem.path, f"{message}: {_not_twice(found[1], description)}")
-    # A table that is something else may hold what a table would hide.
+    # A value of another type in place of a table may show what the keys of a table hide.
     is_table = get_origin(kind_of(datum_types()[problem.path])[0]) is Mapping
     right = _table(problem.path, value) if is_table else fix(problem.path, value)
     right += _elsewhere(problem.path, value) if right else ""
@@ -98,7 +98,7 @@ def _advised_datum(problem: Problem, description: Table, known: set[str]) -> Pro
 
 
 def _advised_alone(problem: Problem, description: Table) -> Problem:
-    """Return a mistake in a datum that the description does not have, and what to write."""
+    """Return a mistake in a datum that is missing in the description, and what to write."""
     message = problem.message
     if problem.path == "token_url":
         message = f'{message}: write token_url = "https://…"'
@@ -121,7 +121,7 @@ def _type_of(body: str) -> str:
 
 
 def _table(datum: str, value: object) -> str:
-    """Return what to write in place of a table, or of a string or a list that stands for one."""
+    """Return what to write in place of a table, or of a string or a list instead of one."""
     if isinstance(value, Mapping):
         return _in_table(datum, value)
     lines = value if isinstance(value, list) else re.split("[&;,]", str(value))
@@ -172,7 +172,7 @@ def _not_twice(name: str, description: Table) -> str:
 
 
 def _elsewhere(datum: str, value: object) -> str:
-    """Return where to write what an address can't have."""
+    """Return where to write a part that an address can't have."""
     query = re.search(r"\?([^#]+)", value) if isinstance(value, str) else None
     if not query or datum not in {"token_url", "api_url"}:
         return ""
@@ -218,7 +218,7 @@ def _known_setting_key(key: str, value: object) -> str:
     if snake(key) in {"required", "mandatory", "nullable"}:
         return " A setting is required; write optional = true for one that is not."
     if snake(key) in {"env", "env_var", "environment_variable"}:
-        return " A secret reference is no description's: write it in keyturn.toml."
+        return " A description can't contain a secret reference: write it in keyturn.toml."
     if snake(key) in {"secret", "sensitive", "is_secret", "masked"} and value is True:
         return ' Write kind = "secret".'
     known = _meant_setting(key)
@@ -226,7 +226,7 @@ def _known_setting_key(key: str, value: object) -> str:
 
 
 def _meant_setting(key: str) -> str:
-    """Return the key of a setting that a key stands for, or an empty string."""
+    """Return the key of a setting that another key means, or an empty string."""
     return key_for(key, SETTING_KEYS, of_setting=True)
 
 

@@ -1,4 +1,4 @@
-"""What is a mistake in a description, although each datum is right by itself."""
+"""Mistakes in a description whose data are each valid by themselves."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Mistakes = Iterator[tuple[str, str]]
 
 _NAMES = ("client_id_name", "client_secret_name")
 _SENT_BY_NAME = ("client_secret_post", "client_secret_headers")
-# What makes no difference, and with what.
+# Data without effect, and the data that make them so.
 _ALONE: dict[str, tuple[str, Callable[[Table], object]]] = {
     "authorization_scheme": (
         (
@@ -70,7 +70,7 @@ def further(
     Args:
         description: The description.
         names: The fields of its settings.
-        known: Where mistakes are known already.
+        known: The paths of the mistakes that are known already.
         own: The keys that are not inherited, with those in its tables.
     """
     yield from _sent_twice(description, names)
@@ -86,7 +86,7 @@ def further(
     yield from setting_mistakes(description)
     yield from value_mistakes(description, names)
     yield from _without_effect(description, own)
-    # A setting may be meant where another mistake is.
+    # A setting may be used in a datum that has another mistake.
     if not any(_has_templates(path.partition(".")[0]) for path in known):
         yield from _unused(description, names, known, own)
 
@@ -99,27 +99,27 @@ def _has_templates(datum: str) -> bool:
 def _unused(
     description: Table, names: Table, known: Collection[str], own: Collection[str]
 ) -> Mistakes:
-    """Yield the settings, the values and the steps that nothing is sent of."""
+    """Yield the settings, the values and the steps that no request uses."""
     used = {word for each in _templates(description) for word in re.findall(r"\w+", each)}
     for name in (str(name) for name, each in _table(description, "settings").items() if each):
         is_sent = name in CREDENTIAL_FIELDS or name == "scope"
         is_wrong = any(path.startswith(f"settings.{name}.") for path in known)
         if name in names and not (is_sent or is_wrong or name in used):
-            yield f"settings.{name}", f"is used nowhere: {_where(name)}, or remove it"
+            yield f"settings.{name}", f"is not used: {_where(name)}, or remove it"
     if description.get("scope") == "required" and not (
         _sends_scope(description) or "scope" in used
     ):
-        yield "scope", f"is sent nowhere: {_where('scope')}, or remove it"
+        yield "scope", f"is not sent: {_where('scope')}, or remove it"
     values = _table(description, "values")
     has_wrong = any(path.startswith("values") for path in known)
     for name in values if not has_wrong else ():
         others = {**description, "values": {n: each for n, each in values.items() if n != name}}
         is_used = any(name in re.findall(r"\w+", each) for each in _templates(others))
         if f"values.{name}" in own and not is_used:
-            yield f"values.{name}", f"is used nowhere: {_where(name)}, or remove it"
+            yield f"values.{name}", f"is not used: {_where(name)}, or remove it"
     for step, member in {"previous": "access_token", "discovery": "token_endpoint"}.items():
         if isinstance(description.get(step), Mapping) and step in own and step not in used:
-            yield step, f"is used nowhere: {_where(f'{step}.{member}')}, or remove it"
+            yield step, f"is not used: {_where(f'{step}.{member}')}, or remove it"
 
 
 def _table(description: Table, key: str) -> Table:
@@ -141,7 +141,7 @@ def _sends_scope(description: Table) -> bool:
 
 
 def _templates(description: Table) -> Iterator[str]:
-    """Yield what stands in all strings that may have placeholders."""
+    """Yield all strings that may have placeholders."""
     for key, value in description.items():
         if key not in {"settings", "title"}:
             yield from strings_in(value)
@@ -178,7 +178,7 @@ def _sent_twice(description: Table, names: Table) -> Mistakes:
 
 
 def _wrong_names(description: Table) -> Mistakes:
-    """Yield what is no name of a parameter or a header."""
+    """Yield names that can't be those of a parameter or a header."""
     for datum, what in {
         "authorization_query": "a parameter",
         "scope_name": "a parameter",
@@ -199,7 +199,7 @@ def _wrong_names(description: Table) -> Mistakes:
 
 
 def _addresses(description: Table, names: Table) -> Mistakes:
-    """Yield the addresses that no settings make right."""
+    """Yield the addresses that are invalid with any settings."""
     for datum in _OVERRIDES:
         url = description.get(datum)
         if not isinstance(url, str):
@@ -233,7 +233,7 @@ def _in_address(found: re.Match[str], description: Table, names: Table) -> str:
         )
     if is_first and kind in {"label", "domain", "integer", "scope"}:
         right = f"https://{{{name}}}" + ("" if kind == "domain" else ".acme.example")
-        return f'begins with {{{name}}}, which is no address: write "{right}…", or kind = "url"'
+        return f'begins with {{{name}}}, which is not an address: write "{right}…", or kind = "url"'
     return ""
 
 
@@ -258,23 +258,23 @@ def _credentials(description: Table, names: Table) -> Mistakes:
 
 
 def _claims(description: Table) -> Mistakes:
-    """Yield claims that are times, and a header of the JWT in another spelling."""
+    """Yield claims that are times, and a header of the JWT that is spelled in another way."""
     claims = _table(description, "assertion_claims")
     for name in ("exp", "iat", "nbf"):
         if isinstance(claims.get(name), (int, float)):
             right = "assertion_lifetime, in seconds, instead"
-            yield f"assertion_claims.{name}", f"is a time, which each JWT has anew; write {right}"
+            yield f"assertion_claims.{name}", f"is a time, which is new in each JWT; write {right}"
     header = str(description.get("assertion_key_header", "kid"))
     near = did_you_mean(header, _KEY_HEADERS, similarity=0.6)[14:-1]
     if header not in _KEY_HEADERS and near:
         yield (
             "assertion_key_header",
-            f'is no header of RFC 7515 (it is {shown(header)}); write "{near}"',
+            f'is not a header of RFC 7515 (it is {shown(header)}); write "{near}"',
         )
 
 
 def _without_effect(description: Table, own: Collection[str]) -> Mistakes:
-    """Yield the data that other data make useless."""
+    """Yield the data that have no effect because of other data."""
     way = description.get("client_authentication")
     for datum, (problem, is_useless) in _ALONE.items():
         value = description.get(datum)

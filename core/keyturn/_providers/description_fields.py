@@ -1,4 +1,4 @@
-"""Mistakes in the settings of a description, although each of their keys is right by itself."""
+"""Mistakes in the settings of a description whose keys are each valid by themselves."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from keyturn._providers.description_placeholders import ANY_NAME, reference
 Table = Mapping[str, Any]
 Mistakes = Iterator[tuple[str, str]]
 
-_NEVER = "never matches, since a pattern is for the whole value"
+_NEVER = "never matches, since a pattern must match the whole value"
 _ANCHOR = r"(?<!\\)(?:(?<=[A-Za-z0-9+*?)\]])\^|\$(?=[A-Za-z0-9(\[]))"
 
 
 def setting_mistakes(description: Table) -> Mistakes:
-    """Yield patterns that never match, and defaults and choices that are none."""
+    """Yield patterns that never match, and defaults and choices that are not valid."""
     tables = description.get("settings")
     for name, table in tables.items() if isinstance(tables, Mapping) else ():
         if not isinstance(table, Mapping):
@@ -38,9 +38,7 @@ def _pattern_problem(pattern: str) -> str:
         return f"has the slashes of JavaScript {found}; write {json.dumps(slashes[1])}"
     if re.search(r"\\\\[dwDW.+*()\[]", pattern):
         right = pattern.replace("\\\\", "\\")
-        return (
-            f"has a backslash twice, as no string in single quotes needs {found}; write '{right}'"
-        )
+        return f"has two backslashes, but single quotes need only one {found}; write '{right}'"
     if pattern != pattern.strip() or not pattern:
         right = json.dumps(pattern.strip() or ".+")
         return f"{_NEVER}, which has no spaces around it {found}; write {right}"
@@ -53,10 +51,10 @@ def _pattern_problem(pattern: str) -> str:
 def _default_problem(default: str) -> str:
     if re.search(ANY_NAME, default) or re.fullmatch(r"\{\w+\}", default):
         right = "write the value itself, or {a|b} where it goes"
-        return f"is no template (it is {shown(default)}): {right}"
+        return f"is not a template (it is {shown(default)}): {right}"
     if reference(default):
-        right = "remove it: such a value is in keyturn.toml"
-        return f"is no reference (it is {shown(default)}); {right}, of each connection"
+        right = "remove it: such a value belongs in keyturn.toml"
+        return f"is not a secret reference (it is {shown(default)}); {right}, of each connection"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""What to write in place of a wrong value in a description, if that can be said."""
+"""What to write in place of a wrong value in a description, if that is known."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LONGEST = 100
 
 
 def shown(value: object) -> str:
-    """Return a value as TOML has it, without what may be secret; empty for a table."""
+    """Return a value in TOML, without what may be secret; empty for a table."""
     if isinstance(value, Mapping) or value is None:
         return ""
     if isinstance(value, str):
@@ -35,7 +35,7 @@ def shown(value: object) -> str:
 
 
 def with_value(message: str, value: str, right: str) -> str:
-    """Return a message with the wrong value, and what to write, as far as it lacks these."""
+    """Return a message with the wrong value, and what to write, unless it has these already."""
     value = "" if "(it is " in message else value
     right = "" if re.search(r"[;:.] (?:write|Write) |, or remove it", message) else right
     if right:
@@ -45,7 +45,7 @@ def with_value(message: str, value: str, right: str) -> str:
 
 
 def fix(datum: str, value: Any) -> str:
-    """Return what to write in place of a datum's wrong value; empty if that can't be said."""
+    """Return what to write in place of a datum's wrong value; empty if that is not known."""
     advice = (words for pattern, words in ADVICE.get(datum, ()) if _fits(pattern, value))
     return next(advice, "") or _fixed(datum, kind_of(datum_types()[datum])[0], value)
 
@@ -147,7 +147,7 @@ def path(value: str) -> str:
 
 
 def xml_path(value: str) -> str:
-    """Return a path of XML without prefixes of names, and without the element that is the root."""
+    """Return a path of XML without prefixes of names, and without the root element."""
     made = re.sub(r"(?:(?<=\.)|^)[A-Za-z][\w-]*:(?=\w)", "", path(value))
     return re.sub(r"^(?:Envelope|root|xml)\.", "", made)
 
@@ -159,7 +159,7 @@ def _rate_limit(value: Any) -> str:
     if not value or _fits("none|no|off|unlimited|infinite|false|0", value):
         return "nothing: without rate_limit there is none"
     if isinstance(value, int) and not isinstance(value, bool):
-        return f'"{value}/min", if that is a minute\'s'
+        return f'"{value}/min", if that is the limit for a minute'
     if isinstance(value, str) and (found := _RATE_REGEX.search(value.lower())):
         count, unit = int(found[1]), {"s": "s", "m": "min", "h": "h"}.get(found[2])
         if unit is None:
@@ -216,7 +216,7 @@ def _lifetime_format(value: str) -> str:
 
 
 def pattern(value: str) -> str:
-    """Return what to write in place of a pattern that not every form reads in the same way."""
+    """Return what to write in place of a pattern that Python and JavaScript read differently."""
     if pattern_problem(value) is None:
         return ""
     made = re.sub(r"\(\?P?<\w+>", "(?:", value)
@@ -227,7 +227,7 @@ def pattern(value: str) -> str:
         return json.dumps(made) if made else ""
     if made.count("(") == made.count(")") and made.count("[") == made.count("]"):
         return ""
-    return "a backslash before each bracket that stands for itself, and close the others"
+    return "a backslash before each literal bracket, and close the others"
 
 
 def _authorization_value(value: str) -> str:
@@ -275,7 +275,7 @@ _FIXES_OF_OTHERS: dict[str, Callable[[Any], str]] = {
     "token_status": lambda value: _numbers(value, 200, 299),
     "rejected_codes": _codes,
     "success_codes": _codes,
-    "body": lambda _: "parameters, with body_format, for what is no string",
+    "body": lambda _: "parameters, with body_format, for a value that is not a string",
     "authorization_query": lambda value: (
         next(map(_written, [*value]), "") if isinstance(value, (list, Mapping)) else ""
     ),

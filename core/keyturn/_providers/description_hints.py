@@ -1,14 +1,14 @@
-"""What to write in place of what no word stands for: values, separators and unknown keys."""
+"""Advice that is not one known word: on values, separators and unknown keys."""
 
 from __future__ import annotations
 
 import re
 
-# The name of what is a secret.
+# Names of secrets.
 SECRET_NAME = re.compile(r"(?:.*_)?(?:password|passwd|secret|api_?key|private_key|passphrase)")
 _EMPTY = ("none|null|n/a|false", '""')
 _PLAIN = 'token_field = "" if the whole body is the token, with media_types for its content type'
-# What to write in place of values of a datum that another datum stands for.
+# What to write in place of values of a datum that belong to another datum.
 ADVICE: dict[str, tuple[tuple[str, str], ...]] = {
     "token_type": (_EMPTY, (r"any|\*", '""'), ("true", '"Bearer"')),
     "authorization_scheme": (
@@ -27,7 +27,7 @@ ADVICE: dict[str, tuple[tuple[str, str], ...]] = {
         (".*ya?ml|.*html|.*csv|.*protobuf", f"one of these: no other can be read; {_PLAIN}"),
     ),
     "scope_format": (("csv|comma.*", '"string", with scope_separator = ","'),),
-    "scope_separator": (("", "nothing: a space is usual"),),
+    "scope_separator": (("", "nothing: the default is a space"),),
     "body_format": (
         (".*xml|soap|text|raw|body|text/plain", "body and content_type instead"),
         ("header|headers", 'client_authentication = "client_secret_headers" instead'),
@@ -37,7 +37,7 @@ ADVICE: dict[str, tuple[tuple[str, str], ...]] = {
         ("none|public", 'credentials = "none", or "public" for a secret that may be absent'),
         ("(?:client_secret_)?query|url|querystring", 'body_format = "query" instead'),
         ("bearer|api.?key|token|custom", "a value of token_headers that names a setting instead"),
-        ("oauth1.*|digest|ntlm|hawk|aws.*", "one of these: there is no other way"),
+        ("oauth1.*|digest|ntlm|hawk|aws.*", "one of these: keyturn supports no other"),
     ),
     "method": ((r"\W*(?:delete|head|options).*", '"POST", or "GET"'),),
     "missing_lifetime": (
@@ -47,12 +47,18 @@ ADVICE: dict[str, tuple[tuple[str, str], ...]] = {
     "lifetime_timezone": (("[+-]?[0-9.]+", 'a name such as "Asia/Seoul"'),),
     "max_margin": (("never|none|NaN|0|0.0|-.*", "the seconds, such as 60, or nothing"),),
     "lifetime_format": (
-        ("h|hours?|hrs?|days?", '"duration" if the unit is sent too: hours alone can\'t be read'),
+        (
+            "h|hours?|hrs?|days?",
+            '"duration" if the unit is sent too: hours alone are not supported',
+        ),
         ("rfc.?2822|rfc.?822", '"http_date"'),
         ("str|string|text", '"decimal"'),
         ("int|integer|number|expires_in", '"seconds"'),
         ("absolute|expires_at|expiry", '"epoch", or "date"'),
-        ("ns|nano.*|us|micro.*", '"epoch_milliseconds", or "milliseconds": no finer unit is read'),
+        (
+            "ns|nano.*|us|micro.*",
+            '"epoch_milliseconds", or "milliseconds": keyturn reads no smaller unit',
+        ),
     ),
     "response_encoding": (
         ("windows.?125.|cp125.|ansi", '"iso-8859-1"'),
@@ -63,15 +69,18 @@ ADVICE: dict[str, tuple[tuple[str, str], ...]] = {
     "error_field": (("", '"error", or nothing'),),
     "error_description_field": (("", '"error_description", or nothing'),),
     "token_status": (("ok|success|true|2xx", "200"), (r"\[\]", "200"), ("[345][0-9]{2}", "200")),
-    "rejected_status": (("[123][0-9]{2}", "rejected_codes, if the body says it"), (r"\[\]", "401")),
+    "rejected_status": (
+        ("[123][0-9]{2}", "rejected_codes, if the body has an error code"),
+        (r"\[\]", "401"),
+    ),
     "name": (("", "a name such as acme"),),
 }
-# What to say of keys that no datum stands for; `{key}` is the key.
+# What to say about keys that are not the name of a datum; `{key}` is the key.
 UNKNOWN = (
     (
         "scopes",
         (
-            "A scope is a setting of each connection. One for all is its default: "
+            "A scope is a setting of each connection. A scope for all of them is its default: "
             '[settings.scope] kind = "scope", title = "Scope", default = …'
         ),
     ),
@@ -81,14 +90,14 @@ UNKNOWN = (
             "timeout|retry|retries|max_retries|store|cache|margin|policy|wait|verify|verify_ssl"
             "|ssl|tls_verify|ssl_verify|verify_tls|enabled|disabled|proxy|proxies|user_agent|tls|ca_bundle"
         ),
-        "It is no matter of a provider, but of each connection or its environment: remove it.",
+        "It is an option of each connection or of its environment, not of a provider: remove it.",
     ),
     (
         (
             "redirect_ur[il]|authorization_(?:url|endpoint)|refresh_url|pkce|code_verifier|state"
             "|callback|use_browser|callback_url|refresh_token_url"
         ),
-        "It is of a flow with a user, which keyturn has not: remove it.",
+        "It belongs to a grant with a user, which keyturn does not support: remove it.",
     ),
     (
         (
@@ -97,7 +106,7 @@ UNKNOWN = (
         ),
         "Nothing reads it: remove it, or write it as a comment, # …",
     ),
-    ("type|auth_flow|in", "It is OAuth in any case: remove it, or see client_authentication."),
+    ("type|auth_flow|in", "All providers use OAuth: remove it, or see client_authentication."),
     ("bearer_format", "Nothing depends on it: remove it."),
     ("audience|resource|tenant|organi[sz]ation|account_id|realm",
      'If the token request has it, write parameters = {{ {key} = "…" }}.'),
@@ -105,7 +114,7 @@ UNKNOWN = (
      'Describe it: [settings.{key}] title = "…", and write {{{key}}} in token_url.'),
     ("client", "Did you mean credentials?"),
 )  # fmt: skip
-# What to write where a message alone says what is wrong.
+# What to write for a message, whatever the datum is.
 GENERAL = (
     ("is not a template", "write {{name}} for a setting, and {{{{ and }}}} for braces"),
     ("needs body_format json", 'write body_format = "json", or a string'),
@@ -113,18 +122,21 @@ GENERAL = (
     ("must be a string|must be one line", "write it in quotes, in one line"),
     ("is set by the HTTP client|carries the token", "remove it"),
     ("must have visible ASCII", "write it in one line, in ASCII"),
-    ("which not every form reads", "write classes such as [A-Z], [0-9] or [ ]"),
-    ("is no regular expression", "write a backslash before what stands for itself"),
+    ("interpret differently", "write classes such as [A-Z], [0-9] or [ ]"),
+    (
+        "is not a valid regular expression",
+        "write a backslash before each literal special character",
+    ),
     ("is for the kind (\\w+)", 'remove it, or write kind = "{found}"'),
     ("which that setting does not have", "write a name of its choices, such as {{region[api]}}"),
     ("can't be the name of a setting", "write another name, such as {last}_value"),
     ("must match the pattern|must be -?[0-9]+ or", "write another, or change the pattern or bound"),
     ("must be from", "write a number of this range"),
-    ("is no JSON", "write it as it is sent, with doubled braces"),
-    ("is no XML", "write it as it is sent, each element with its end"),
+    ("is not valid JSON", "write the body as keyturn must send it, with doubled braces"),
+    ("is not valid XML", "write the body as keyturn must send it, with each element closed"),
     ("'alg' can't be", "write assertion_algorithm instead"),
     ("can't be alg, b64", "remove it"),
-    ("is no error code", "write one, such as invalid_client"),
+    ("is not an error code", "write one, such as invalid_client"),
     ("is for lifetime_format", "write that too, or remove it"),
     (
         "the same for all requests",
@@ -133,12 +145,12 @@ GENERAL = (
     ("is made of the request", "write it in token_headers or api_headers"),
     ("is made of the token", "write it in api_headers or api_query"),
     ("needs the setting", "remove credentials: it follows from client_authentication"),
-    ("must be absent where", "remove it"),
+    ("must be absent if", "remove it"),
     ("must not be empty", "write it, or remove the line"),
     ("must be \\S+, which the provider is registered as", "remove it, or rename one of the two"),
     ("is for a whole parameter", "write it alone"),
     ("above those|those above it", "write it below these"),
     ("must be one of|must be an? |must be ", "write another"),
 )
-# Words for a string of few characters.
+# Words for separators and other short strings.
 SEPARATORS = {"comma": ",", "space": " ", "plus": "+", "semicolon": ";", "pipe": "|"}

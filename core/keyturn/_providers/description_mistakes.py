@@ -1,4 +1,4 @@
-"""The mistakes in a description: each with its place, the wrong value, and what to write."""
+"""The mistakes in a description: each with its path, the wrong value, and what to write."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TEMPLATE_PROBLEM = re.compile(r"names \{|is not a template|must be a URL|must h
 
 
 def unknown_keys(description: Table) -> Iterator[Problem]:
-    """Yield the keys that no description has."""
+    """Yield unknown keys."""
     for key, value in description.items():
         if key not in KNOWN:
             yield Problem(str(key), f"is not known.{_known_key(str(key), value)}")
@@ -45,8 +45,8 @@ def _known_key(key: str, value: object) -> str:
         return f" {advice.format(key=key)}"
     if plain in _OWN_VALUES or (isinstance(value, str) and key in _OWN_VALUES):
         return (
-            " A description holds no credentials: they are settings of each connection. Other "
-            f'settings than the usual ones are described: [settings.{plain}] title = "…"'
+            " A description has no credentials: they are settings of each connection. Describe a "
+            f'setting that is not predefined: [settings.{plain}] title = "…"'
         )
     known = key_for(key, KNOWN)
     if isinstance(value, Mapping) and ("type" in value or not known):
@@ -62,7 +62,7 @@ def _known_key(key: str, value: object) -> str:
 
 
 def _has_data(table: Table, levels: int = 4) -> bool:
-    """Return whether a table holds what belongs to the top of a description."""
+    """Return whether a table has keys that belong at the top of a description."""
     if "token_url" in {key_for(str(key), ("token_url",)) for key in table}:
         return True
     tables = [each for each in table.values() if isinstance(each, Mapping)]
@@ -124,7 +124,7 @@ def _drop_of_tables(
     if "url" in meant_in_discovery(description.get("discovery")):
         by_path.pop("discovery.url", None)
     for step in STEP_NAMES:
-        # What a wrong step would have does not exist for templates.
+        # Templates can't name a value of a step that is not valid.
         if step in meant or any(path.partition(".")[0] == step for path in by_path):
             named = [path for path, each in by_path.items() if f"{{{step}." in each.message]
             for path in named:
@@ -132,7 +132,7 @@ def _drop_of_tables(
 
 
 def _placeholders(description: Table, names: Table) -> Iterator[tuple[str, str]]:
-    """Yield the placeholders that are written as other tools have them."""
+    """Yield the placeholders in the syntax of other tools."""
     known = {*names, *named_in(description)}
     previous = description.get("previous")
     field = previous.get("token_field", "access_token") if isinstance(previous, Mapping) else ""
@@ -141,7 +141,7 @@ def _placeholders(description: Table, names: Table) -> Iterator[tuple[str, str]]
         own = {"token", "token.access_token"} if datum.template == "api_request" else set[str]()
         wrong, right = placeholder(template, known | own)
         if wrong:
-            yield path, f"has {wrong}, which is no placeholder: write {right}"
+            yield path, f"has {wrong}, which is not a placeholder: write {right}"
         elif problem := reference(template):
             yield path, f"{shown(template)} {problem}"
         for member in re.findall(r"\{previous\.([^{}\[\]]+)\}", template):
@@ -151,7 +151,7 @@ def _placeholders(description: Table, names: Table) -> Iterator[tuple[str, str]]
 
 
 def _placed(description: Table) -> Iterator[tuple[str, str]]:
-    """Yield the place and the string of each template."""
+    """Yield the path and the string of each template."""
     for datum in (name for name, each in DATA.items() if each.template or name == "values"):
         value = description.get(datum)
         entries = dict(value) if isinstance(value, Mapping) else {"": value}

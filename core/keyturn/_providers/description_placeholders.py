@@ -1,4 +1,4 @@
-"""Placeholders as other tools have them, and what to write instead."""
+"""Placeholders in the syntax of other tools, and what to write instead."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from keyturn._providers.description_words import RANDOM_WORDS, TIME_WORDS, snake
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-# How other tools write a placeholder, whatever its name is.
+# Placeholders of other tools with any name.
 ANY_NAME = (
     r"\$\{\s*(?:\w+::?)?([\w.-]+)(?:\s*:?[-=?+][^{}]*)?\s*\}|#\{\s*([\w.-]+)\s*\}|%\(([\w.-]+)\)s"
     r"|\$?\{\{-?\s*\$?([\w.-]+)(?:\s*\|[^{}]*)?\s*-?\}\}"
     r"|\{{1,2}\s*\w[\w.]*\[\s*['\"]([\w.-]+)['\"]\s*\]\s*\}{1,2}"
     r"|@\{?\w+\(\s*['\"]([\w.-]+)['\"]\s*\)\}?"
 )
-# And how, where the name is a setting's.
+# Placeholders of other tools, if the name is that of a setting.
 _KNOWN_NAME = (
     r"<([\w-]+)>|(?<!\w)\[([\w-]+)\]|%\{?(\w+)[%}]|\$(\w+)|(?<=/):(\w+)|^:(\w+)$|@(\w+)(?:@|$)"
     r"|\(\(([\w.-]+)\)\)|`(\w+)`|\*(\w+)\*"
 )
-# What others write before the name of a setting.
+# Prefixes of other tools before the name of a setting.
 _HEADS = {"", "settings", "setting", "config", "connection", "env", "self", "inputs", "vars"} | {
     "values",
     "value",
 }
-# What stands before a path that is no setting.
+# Prefixes before a path that is not a setting.
 _PATH_HEADS = {*STEP_NAMES, "token", "request"}
 _IN_BRACES = r"(?<!\{)\{([^{}\[]*)(\[[^{}]*\])?\}(?!\})"
-# A filter or a function of other tools, and what a value has for it.
+# A filter or a function of other tools, and the keys of a value that replace it.
 _FILTERS = {
     'encoding = "base64"': "base64 b64 b64encode base64encode base64_encode btoa to_base64",
     'encoding = "url"': "urlencode url_encode urlescape quote percent_encode encodeuricomponent",
@@ -39,11 +39,11 @@ _FILTERS = {
     **{f'digest = "{each}"': each for each in ("md5", "sha1", "sha256", "sha512")},
 }
 _FILTER_KEYS = {word: key for key, words in _FILTERS.items() for word in words.split()}
-# What makes no difference, or stands for `optional`.
+# Filters without effect, or with the effect of `optional`.
 _NO_FILTERS = {"string", "str", "trim", "strip", "safe", "default", "d", "tojson", "upper", "lower"}
 _CALL = r"\{{0,2}\s*\b([A-Za-z]\w*)\(\s*\{?\s*([\w.-]+)\s*\}?\s*\)\s*\}{0,2}"
 _PIPE = r"\{{1,2}\s*([\w.-]+)\s*\|\s*(\w+)[^{}|]*\}{1,2}"
-# A whole value that another tool would replace by a secret or a variable.
+# A whole value that another tool replaces with a secret or a variable.
 _REFERENCE = (
     r"\$(?:env:)?[A-Z][A-Z0-9_]*|(?:env|file|op|vault|ssm|keyring|secret|secrets|aws-sm)(?::|://).+"
     r"|p\(['\"].+['\"]\)|!(?:Ref|Sub|GetAtt|secret|env_var)\b.*"
@@ -52,7 +52,7 @@ _REFERENCE = (
 
 
 def braced(found: re.Match[str]) -> str:
-    """Return the placeholder that was meant by another tool's."""
+    """Return the placeholder that another tool's placeholder means."""
     name = next(filter(None, found.groups()))
     if name.partition(".")[0] in _PATH_HEADS:
         return f"{{{name}}}"
@@ -91,7 +91,7 @@ def _time(right: str, names: Collection[str]) -> str:
 
 
 def _in_braces(found: re.Match[str], names: Collection[str]) -> str:
-    """Return what to write for a name in braces that is nearly a setting's, or an empty string."""
+    """Return what to write for a name in braces that is similar to a setting's, or ""."""
     written, key = found[1], (found[2] or "")[1:-1].strip("'\"")
     if written in names:
         return ""
@@ -119,11 +119,11 @@ def _filtered(template: str, names: Collection[str]) -> tuple[str, str] | None:
 
 
 def reference(template: str) -> str:
-    """Return what is wrong with a value that another tool would replace, or an empty string."""
+    """Return what is wrong with a value that another tool replaces, or an empty string."""
     if not re.fullmatch(_REFERENCE, template):
         return ""
     name = snake(re.split(r"[:/.]", template.strip("<>"))[-1]) or "secret"
     return (
-        "stands for a value that no description has: it is a setting of each connection. Write "
+        "is a reference of another tool; here it is a setting of each connection. Write "
         f'{{{name}}}, and describe it: [settings.{name}] kind = "secret", title = "…"'
     )

@@ -1,4 +1,4 @@
-"""Mistakes in what a description sends: the grant, headers and bodies."""
+"""Mistakes in the requests of a description: the grant, headers and bodies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GRANTS = {
     "token_exchange": "urn:ietf:params:oauth:grant-type:token-exchange",
     "saml2_bearer": "urn:ietf:params:oauth:grant-type:saml2-bearer",
 }
-# Grants, and what a request of them has besides.
+# Grants, and the further parameters that each needs.
 _NEEDS = {
     "authorization_code": "code",
     "refresh_token": "refresh_token",
@@ -36,7 +36,7 @@ _PLACED = r"\{\{|\}\}|\{\w[\w.|@#-]*(?:\[[\w.-]+\])?(?::json)?\}"
 
 
 def grant_mistakes(description: Table) -> Mistakes:
-    """Yield a grant in another spelling, of a flow with a user, or without what it needs."""
+    """Yield a grant that is misspelled, that needs a user, or that lacks a parameter."""
     grant = description.get("grant_type")
     if not isinstance(grant, str) or not grant:
         return
@@ -45,25 +45,27 @@ def grant_mistakes(description: Table) -> Mistakes:
     if re.search("[{}$<>]", grant):
         yield (
             "grant_type",
-            f'is no template {found}; write parameters.grant_type, and grant_type = ""',
+            f'is not a template {found}; write parameters.grant_type, and grant_type = ""',
         )
     elif right != grant:
-        spelling = 'one that is spelt so is written in parameters, with grant_type = ""'
+        spelling = (
+            'a grant of the platform with this name belongs in parameters, with grant_type = ""'
+        )
         yield (
             "grant_type",
-            f"is nearly a grant of OAuth: {spelling} {found}; write {json.dumps(right)}",
+            f"is similar to an OAuth grant type: {spelling} {found}; write {json.dumps(right)}",
         )
     elif snake(grant) in _OF_USERS or grant in _NEEDS:
         needed = _NEEDS.get(grant, "code")
         if needed in _sent(description):
             return
-        what = "is of a flow with a user" if snake(grant) in _OF_USERS else "needs more"
+        what = "belongs to a grant with a user" if snake(grant) in _OF_USERS else "needs more"
         other = f'"client_credentials", or {needed} in parameters'
         yield "grant_type", f"{what} {found}; write {other}"
 
 
 def _sent(description: Table) -> set[str]:
-    """Return the names of what a token request has."""
+    """Return the names of the parameters of a token request."""
     sent = {str(description.get(name)) for name in ("client_id_name", "client_secret_name")}
     for table in ("parameters", "query"):
         given = description.get(table)
@@ -72,7 +74,7 @@ def _sent(description: Table) -> set[str]:
 
 
 def header_mistakes(description: Table) -> Mistakes:
-    """Yield headers and parameters that are tables of others, or that hold what they must not."""
+    """Yield headers and parameters that are written as lists, or that contain secrets."""
     for table in ("token_headers", "api_headers", "parameters", "query", "api_query"):
         given = description.get(table)
         if not isinstance(given, Mapping):
@@ -80,7 +82,7 @@ def header_mistakes(description: Table) -> Mistakes:
         named = given.get("name", given.get("key"))
         if isinstance(named, str) and {*given} in ({"name", "value"}, {"key", "value"}):
             right = f"{table} = {{ {json.dumps(named)} = … }}"
-            yield table, f"has a name and a value as a list of others has them; write {right}"
+            yield table, f"is a table with a name and a value; write {right}"
             continue
         for name, value in given.items():
             if isinstance(value, str) and (problem := _value_problem(table, str(name), value)):
@@ -90,12 +92,12 @@ def header_mistakes(description: Table) -> Mistakes:
 def _value_problem(table: str, name: str, value: str) -> str:
     """Return what is wrong with the value of a header or a parameter, or an empty string."""
     if table.endswith("_headers") and value != value.strip() and value.isprintable():
-        return "must have no spaces around its value; write it without these"
+        return "must have no spaces around its value; remove them"
     if re.match(r"(?i)basic\s", value) and {"client_secret", "password"} & names_in(value):
         right = 'client_authentication = "client_secret_basic", or a value with encoding = "base64"'
         return f"is not encoded in Base64; write {right}"
     if found := re.search(r"\{\{ *\w+\([^{}\"']*\) *\}\}", value):
-        return f"has {found[0]}, which is sent as it stands; write the name of a value in [values]"
+        return f"has {found[0]}, which is sent unchanged; write the name of a value in [values]"
     if SECRET_NAME.fullmatch(snake(name)) and value and not re.search(r"[{}$<]", value):
         right = f'{{{snake(name)}}}, and [settings.{snake(name)}] kind = "secret", title = "…"'
         return f"is a secret, which is a setting of each connection; write {right}"
@@ -103,7 +105,7 @@ def _value_problem(table: str, name: str, value: str) -> str:
 
 
 def body_mistakes(description: Table) -> Mistakes:
-    """Yield bodies that are not what their content type says."""
+    """Yield bodies that do not match their content type."""
     body = description.get("body")
     form = description.get("body_format", "form")
     yield from _content_type(description, form)
@@ -112,11 +114,11 @@ def body_mistakes(description: Table) -> Mistakes:
     given = str(description.get("content_type"))
     is_json = "/json" in given or "+json" in given
     if is_json and re.match(r'\s*\{\s*"', body):
-        yield "body", "is a template; write {{ and }} for each brace that is no placeholder's"
+        yield "body", "is a template; write {{ and }} for literal braces"
     elif is_json and (problem := _json_problem(body)):
-        yield "body", f"is no JSON: {problem}"
+        yield "body", f"is not valid JSON: {problem}"
     elif "xml" in given and (problem := _xml_problem(body)):
-        yield "body", f"is no XML: {problem}"
+        yield "body", f"is not valid XML: {problem}"
 
 
 def _content_type(description: Table, form: object) -> Mistakes:
@@ -136,7 +138,7 @@ def _content_type(description: Table, form: object) -> Mistakes:
             )
         elif kind == "application/json" and has_form and "body_format" not in description:
             right = f'body_format = "json" {"too" if path != "content_type" else "instead"}'
-            problem = "is not what is sent without body_format: a form"
+            problem = "contradicts body_format, which is form by default"
             yield path, f"{problem} (it is {shown(value)}); write {right}"
 
 

@@ -1,4 +1,4 @@
-"""Mistakes in what a description says of responses: paths, lifetimes and codes."""
+"""Mistakes in how a description reads responses: paths, lifetimes and codes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Table = Mapping[str, Any]
 Mistakes = Iterator[tuple[str, str]]
 
 _CODES = OAUTH_CODES | UNAVAILABLE_CODES | RATE_CODES
-# What others call a code of OAuth.
+# Other names of OAuth's error codes.
 _CODE_WORDS = {
     "unauthorized": "invalid_client",
     "unauthenticated": "invalid_client",
@@ -33,20 +33,20 @@ _CODE_WORDS = {
     "retry": "temporarily_unavailable",
 }
 _SUCCESS_WORDS = {"", "success", "ok", "none", "no_error", "succeeded"}
-# No path of JSON has these.
+# Names that never occur in a path of JSON.
 _NO_PATH = r"[/{}*?!,()<>]|->|::|^@\.|(?:^|\.)-[0-9]|^#\["
 _HEADER = r"(?:response\.)?headers?[.:]\s*([A-Za-z][\w-]*)"
 _PREFIX = r"(?:^|\.)[A-Za-z][\w-]*:\w|^(?:Envelope|root)\.|\(\)"
 
 
 def response_mistakes(description: Table) -> Mistakes:
-    """Yield mistakes in where a response has what, and in what it may lack."""
+    """Yield mistakes in the data that name the parts of a response."""
     yield from _paths(description)
     yield from _lifetimes(description)
     for datum in ("token_type", "authorization_scheme", "grant_type", "scope_name"):
         given = description.get(datum)
         if isinstance(given, str) and given and fix(datum, given) == '""':
-            yield datum, f'must be what is sent, or empty (it is {shown(given)}); write ""'
+            yield datum, f'must be what the server sends, or empty (it is {shown(given)}); write ""'
     for datum in ("token_header", "lifetime_header"):
         if re.match(r"(?i)headers?\.", str(description.get(datum, ""))):
             yield datum, "must be the name of a header alone"
@@ -64,7 +64,7 @@ def response_mistakes(description: Table) -> Mistakes:
 
 
 def _paths(description: Table) -> Mistakes:
-    """Yield paths as other tools have them."""
+    """Yield paths in the syntax of other tools."""
     is_xml = description.get("response_format") == "xml"
     for datum in (name for name, each in DATA.items() if each.check in PATH_CHECKS):
         written = description.get(datum)
@@ -87,11 +87,11 @@ def _paths(description: Table) -> Mistakes:
 
 
 def _lifetimes(description: Table) -> Mistakes:
-    """Yield lifetimes that no response can have, or that all lack."""
+    """Yield fields where no response can have a lifetime, and a missing lifetime."""
     form, field = description.get("lifetime_format"), description.get("lifetime_field")
     missing = description.get("missing_lifetime")
     if form == "jwt" and field in {"exp", "token.exp", "expires_in", "expires_at"}:
-        problem = f"must be where a JWT is, whose exp counts (it is {shown(field)})"
+        problem = f"must be the path of a JWT, whose exp is the expiry (it is {shown(field)})"
         yield "lifetime_field", f"{problem}; remove it if the token is that JWT"
     needed = (missing, description.get("lifetime_header"), form == "jwt")
     if field == "" and not any(needed):
@@ -100,25 +100,25 @@ def _lifetimes(description: Table) -> Mistakes:
 
 
 def code_mistakes(description: Table) -> Mistakes:
-    """Yield what is nearly a code of OAuth, or a table that is the wrong way round."""
+    """Yield codes that are similar to one of OAuth, and a table with keys and values exchanged."""
     codes = description.get("error_codes", {})
     for own, code in codes.items() if isinstance(codes, Mapping) else ():
         place = f"error_codes.{own}"
         others = code if isinstance(code, (list, tuple)) else [code]
         if isinstance(code, str) and snake(code) in _SUCCESS_WORDS:
-            yield place, f"is no error; write success_codes = [{json.dumps(own)}]"
+            yield place, f"is not an error; write success_codes = [{json.dumps(own)}]"
         elif own in {"*", "default", "any", "4xx"}:
-            right = "nothing: other errors count by their status"
+            right = "nothing: keyturn judges other errors by their status"
             yield place, f"must be a code of the platform; write {right}"
         elif own in _CODES and not {*map(str, others)} & _CODES:
             right = ", ".join(f"{json.dumps(str(each))} = {json.dumps(own)}" for each in others)
-            yield place, f"is the wrong way round: write {right}"
+            yield place, f"has the key and the value exchanged: write {right}"
         elif isinstance(code, str) and code not in _CODES and (near := _near(code)):
-            yield place, f"{shown(code)} is no code of OAuth: write {json.dumps(near)}"
+            yield place, f"{shown(code)} is not an OAuth error code: write {json.dumps(near)}"
 
 
 def _near(code: str) -> str:
-    """Return the code that a string is nearly, or an empty string."""
+    """Return the code that a string is similar to, or an empty string."""
     plain = snake(code)
     if plain in _CODES:
         return plain

@@ -16,7 +16,7 @@ _OPTIONAL_CREDENTIALS: dict[str, Field] = {
     name: (kind_of(field.type)[0] | None, attrs.field(default=None, metadata=field.metadata))
     for name, field in CREDENTIAL_FIELDS.items()
 }
-# Settings of every provider, and what a setting can't say.
+# Settings of every provider, and data that can't be settings.
 _NO_SETTINGS = frozenset({"name", "title", "token_url", "api_url", "rate_limit"})
 _DATA_FIELDS: dict[str, Field] = {
     name: (
@@ -45,5 +45,5 @@ class DescriptionSettings(_Fields):
     """Credentials of any kind, all optional, and the data of a provider under their own names."""
 
     def description(self) -> dict[str, Any]:
-        """Return the data, as `provider_from_data` takes them, without a name."""
+        """Return the data for `provider_from_data`, without a name."""
         return {name: getattr(self, name) for name in _DATA_FIELDS} | {"settings": type(self)}

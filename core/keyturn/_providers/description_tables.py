@@ -28,7 +28,7 @@ Table = Mapping[str, Any]
 _NO_SETTING = re.compile(r"names \{([^}]*)\}, which is not a setting")
 _NO_STEP = re.compile(r"'[^']*\{(\w+)\.([\w.-]+)\}[^']*' is not a template")
 _TOKENS = {"access_token", "bearer_token", "auth_token", "bearer", "jwt"}
-# What others write before a setting, and names with a meaning of their own.
+# Prefixes of other tools before a setting, and names with a meaning of their own.
 _HEADS = {"settings", "setting", "config", "connection"}
 _OWN_NAMES = {
     "token": ": it is for API requests; a step before has {previous.access_token}",
@@ -42,7 +42,7 @@ _DISCOVERY_KEYS = ("url", "lifetime", "domains")
 
 
 def name_advice(message: str, names: Collection[str], *, is_api: bool) -> str:
-    """Return a message about a template, with the name that was meant, if it has a wrong one.
+    """Return a message about a template; for a wrong name, with the one that was meant.
 
     Args:
         message: The message.
@@ -127,7 +127,7 @@ def _no_value(message: str, values: object) -> str:
 def _meant_key(key: str, table: Table) -> str:
     if key in _VALUE_KEYS:
         other = "time" if "time" in table else "template"
-        return f" It can't stand beside {other}: write another value, with a template that names it"
+        return f" It can't be set beside {other}: write another value that names this one"
     near = inner_key(key, _VALUE_KEYS)
     return f" Did you mean {near}?" if near else ""
 
@@ -147,20 +147,20 @@ def _right_value(key: str, value: object) -> str:
     elif value.lower() in {"", "none", "plain", "raw", "utf-8", "utf8", "ascii", "text"}:
         return f"nothing: without {key} there is none"
     elif re.match("(?i)sha-?3|base32", value):
-        return "one of these: no other is computed"
+        return "one of these: keyturn supports no other"
     else:
         made = value_for(key, value, ENCODINGS if key == "encoding" else DIGESTS)
     return json.dumps(made) if made else ""
 
 
 def value_mistakes(description: Table, names: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield values that are made of nothing, and members of steps in another spelling."""
+    """Yield values with an empty template, and misspelled members of steps."""
     values = description.get("values")
     for name, table in values.items() if isinstance(values, Mapping) else ():
         if isinstance(table, Mapping) and table.get("template") == "":
             yield (
                 f"values.{name}.template",
-                'is empty; write what it is made of, such as "{client_id}"',
+                'is empty; write a template, such as "{client_id}"',
             )
         for key in KEYS if isinstance(table, Mapping) else ():
             if table.get(key) in names:
@@ -170,7 +170,10 @@ def value_mistakes(description: Table, names: Collection[str]) -> Iterator[tuple
         found = re.match(r"\{discovery\.(\w+)\}", str(description.get(datum, "")))
         if found and snake(found[1]) != found[1] and snake(found[1]) in _ENDPOINTS:
             right = f'"{{discovery.{snake(found[1])}}}"'
-            yield datum, f"names {found[0]}, which no such document has; write {right}"
+            yield (
+                datum,
+                f"names {found[0]}, which is not a member of such a document; write {right}",
+            )
 
 
 _ENDPOINTS = {"token_endpoint", "revocation_endpoint", "issuer"}
@@ -180,7 +183,7 @@ def advised_step(problem: Problem, description: Table) -> Problem:
     """Return a mistake in a step before the token request, and what to write."""
     step, _, key = problem.path.partition(".")
     value, message = description[step], problem.message
-    if message.startswith("is used nowhere"):
+    if message.startswith("is not used"):
         return problem
     if not key:
         below = 'url = "https://…"' if step == "discovery" else 'token_url = "https://…"'
@@ -216,6 +219,6 @@ def named_in(description: Table) -> list[str]:
 
 
 def meant_in_discovery(table: object) -> set[str]:
-    """Return the keys that others in the table `discovery` stand for."""
+    """Return the keys that unknown keys in the table `discovery` mean."""
     keys = [*map(str, table)] if isinstance(table, Mapping) else []
     return {inner_key(key, _DISCOVERY_KEYS) for key in keys if key not in _DISCOVERY_KEYS}

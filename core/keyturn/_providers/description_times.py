@@ -1,10 +1,10 @@
-"""Dates and time zones as others write them, and what to write instead."""
+"""Dates and time zones in the syntax of other tools, and what to write instead."""
 
 from __future__ import annotations
 
 import re
 
-# As other languages write the parts of dates; a minute stands after a colon.
+# The parts of dates in other languages; a minute follows a colon.
 _DATE_PARTS = {
     "yyyy": "%Y",
     "yy": "%y",
@@ -17,7 +17,7 @@ _DATE_PARTS = {
 }
 
 
-# Names of time zones that are no names of the database, and of `strptime`'s own directives.
+# Names of time zones that are not in the database, and of `strptime`'s own directives.
 _ZONES = {
     "KST": "Asia/Seoul",
     "JST": "Asia/Tokyo",
@@ -38,7 +38,7 @@ def zone(name: str) -> str:
     import zoneinfo
 
     if offset := re.fullmatch(r"(?i)(?:UTC|GMT)?([+-])0?([0-9]{1,2})(?::?00)?", name.strip()):
-        # As POSIX has them, the sign is the other one.
+        # The names of POSIX have the opposite sign.
         return f"Etc/GMT{'-' if offset[1] == '+' else '+'}{offset[2]}"
     zones = sorted(zoneinfo.available_timezones())
     last = _plain(name)
@@ -58,5 +58,5 @@ def date_pattern(value: str) -> str:
 
 
 def _plain(zone: str) -> str:
-    """Return the city of a time zone, in lower case and without what stands between words."""
+    """Return the city of a time zone, in lower case and without separators."""
     return re.sub(r"[^a-z]+", "", zone.rpartition("/")[2].lower())

@@ -1,4 +1,4 @@
-"""Words of other tools and languages, and the ones that descriptions have for the same."""
+"""Words of other tools and languages, and the words with the same meaning in descriptions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from keyturn._common.names import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-# What is new in each request, and what is of its time.
+# Names of values that are new in each request, and of values that are its time.
 RANDOM_WORDS = {"uuid4", "guid", "nonce", "random", "random_id", "request_id", "jti"} | {
     "random_uuid",
     "randomuuid",
@@ -19,7 +19,7 @@ TIME_WORDS = {"timestamp", "now", "time", "date", "datetime", "current_time"} | 
     "unix_timestamp",
     "iso_timestamp",
 }
-# Keys of a description that other tools have under another name.
+# Keys of a description, with their names in other tools.
 _KEYS = {
     "token_url": "token_refresh_endpoint token_endpoint token_uri access_token_url"
     " access_token_uri auth_url authorize_url"
@@ -222,22 +222,22 @@ def snake(name: str) -> str:
 
 
 def key_for(name: str, known: Collection[str], *, of_setting: bool = False) -> str:
-    """Return the known key that a key stands for, or an empty string."""
+    """Return the known key that a key means, or an empty string."""
     return _word(name, known, _SETTING_KEYS if of_setting else _KEYS)
 
 
 def inner_key(name: str, known: Collection[str]) -> str:
-    """Return the key of a value or of discovery that a key stands for, or an empty string."""
+    """Return the key of a value or of discovery that a key means, or an empty string."""
     return _word(name, known, _INNER_KEYS)
 
 
 def kind_for(name: str, known: Collection[str]) -> str:
-    """Return the kind of a setting that a word of another tool stands for, or an empty string."""
+    """Return the kind of a setting that a word of another tool means, or an empty string."""
     return _word(name, known, _KINDS)
 
 
 def value_for(datum: str, value: str, known: Collection[str]) -> str:
-    """Return the known value of a datum that a value stands for, or an empty string."""
+    """Return the known value of a datum that a value means, or an empty string."""
     return _word(value, known, _VALUES.get(datum, {}), 0.82)
 
 

@@ -22,12 +22,12 @@ _MAX_LEVELS = 8
 
 
 class Discovery(Provider[Any]):
-    """A document with a provider's endpoints, which stands in the store until it is old.
+    """A document with a provider's endpoints; keyturn keeps it in the store for `lifetime`.
 
-    It is requested without a secret, once for all connections with one store and its URL.
+    keyturn requests it without a secret, once for all connections with its URL and one store.
 
     Args:
-        url: Where it is, a template.
+        url: A template of its address.
         lifetime: Seconds for which it is kept.
         domains: The domains below which the endpoints in it must lie, templates; none for its own
             host.
@@ -58,7 +58,7 @@ class Discovery(Provider[Any]):
             url=settings.token_url or self.expand(self.token_url, settings),
             method="GET",
             body_format="query",
-            # Another lifetime, read from an entry, would be kept too long.
+            # With the lifetime of another entry, the document would be kept too long.
             response_mapping=str(self.lifetime),
         )
 
@@ -67,7 +67,7 @@ class Discovery(Provider[Any]):
         settings: Any,  # noqa: ARG002 - of a document that is the same for all
         response: Response,  # noqa: ARG002 - as above
     ) -> OAuthError | None:
-        """Return None: it is no token endpoint's response."""
+        """Return None: it is not the response of a token endpoint."""
         return None
 
     def read_token(
@@ -76,7 +76,7 @@ class Discovery(Provider[Any]):
         response: Response,
         request: TokenRequest,
     ) -> Token:
-        """Return the document's members, as those of a token that is none."""
+        """Return a placeholder token with the document's members."""
         content = response.json()
         if not isinstance(content, dict):
             raise errors.InvalidTokenResponse(
@@ -93,7 +93,7 @@ class Discovery(Provider[Any]):
 
 
 def _kept(content: dict[str, Any], levels: int = _MAX_LEVELS) -> dict[str, Any]:
-    """Return the strings in a table, and the tables in it with theirs."""
+    """Return a table's strings, and those of the tables in it."""
     kept: dict[str, Any] = {}
     for name, value in content.items():
         if isinstance(value, str) and len(value) <= _LONGEST:

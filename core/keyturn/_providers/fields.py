@@ -32,7 +32,7 @@ PEM_TYPE = "application/x-pem-file"
 
 
 def title_of(name: str) -> str:
-    """Return a setting's name for people, out of its name in descriptions."""
+    """Return a title for a setting, made from its name."""
     words = re.sub(r"\b(?:api|id|url)\b", lambda word: word[0].upper(), name.replace("_", " "))
     return words[:1].upper() + words[1:]
 
@@ -54,7 +54,7 @@ def setting(
         check: Returns what is wrong with a value of the right type, without naming the value, or
             None. The default is not checked. A string without a check must be one line.
             Several strings must be scope values, whatever the check.
-        schema: JSON Schema keywords that say what `check` says. A check of
+        schema: JSON Schema keywords that are equivalent to `check`. A check of
             `keyturn.plugins.matches`, `each_matches` or `between` has its own.
     """
     return attrs.field(
@@ -81,7 +81,7 @@ def domain(title: str, description: str = "", *, default: Text = REQUIRED) -> Te
 
 
 def url(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
-    """Declare a field that is an address which secrets or tokens may be sent to."""
+    """Declare a field that is an address to which secrets or tokens may be sent."""
     schema = {"format": "uri", "pattern": anchored(url_pattern())}
     return setting(title, description, default=default, check=url_problem, schema=schema)
 
@@ -97,7 +97,7 @@ def file(title: str, description: str = "", *, default: Text = REQUIRED) -> Text
 
 
 def pem(title: str, description: str = "", *, default: Text = REQUIRED) -> Text:
-    """Declare a field that is the path of a PEM file, or what stands in one, which is a secret."""
+    """Declare a field that is the path of a PEM file, or the contents of one (a secret)."""
     declared: Any = setting(title, description, default=default, check=path_or_pem)
     declared.metadata.update(file=True, pem=True)
     declared.metadata["schema"] = {**schema_of(path_or_pem), "contentMediaType": PEM_TYPE}

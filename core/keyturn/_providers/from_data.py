@@ -1,4 +1,4 @@
-"""Providers described by data alone: a table, as TOML has it, or the settings of a connection."""
+"""Providers described by data alone: a table in TOML, or the settings of a connection."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def described_provider(
     data: dict[str, Any] = {"settings": settings_class(description, mistakes)}
     for key in DATA.keys() & values.keys():
         data[key] = values[key]
-        with contextlib.suppress(WrongValueError):  # a wrong one stays as it is, to be reported
+        with contextlib.suppress(WrongValueError):  # a wrong one is kept, to be reported
             data[key] = convert(values[key], datum_types()[key])
     data |= described_steps(values, data["settings"], mistakes, described_provider)
     provider: Provider[Any] = type("DescribedProvider", (Provider,), data)()

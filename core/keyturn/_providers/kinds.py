@@ -17,7 +17,7 @@ from keyturn._providers.numerals import numeral_pattern
 from keyturn._rate_limit import RateLimit, parse_rate_limit
 from keyturn._secret import Secret
 
-# The default of what has none; of any type for type checkers.
+# Stands for no default; its type is Any for type checkers.
 REQUIRED: Any = attrs.NOTHING
 # The type of a table whose values may be whatever JSON has.
 JSON_TABLE: Any = Mapping[str, Any]
@@ -50,7 +50,7 @@ def _parts_of(annotation: Any) -> tuple[Any, Any, bool, bool]:
 
 
 def convert(value: Any, annotation: Any) -> Any:
-    """Return a plain value as its annotation has it, such as a string as a `Secret`.
+    """Return a plain value converted to its annotation, such as a string to a `Secret`.
 
     Raises:
         WrongValueError: The value does not fit.
@@ -89,10 +89,10 @@ fields_of: Callable[[Any], dict[str, attrs.Attribute[Any]]] = functools.cache(_f
 
 
 def from_form(value: Any, field: attrs.Attribute[Any]) -> Any:
-    """Return what a string of an HTML form stands for; such a form has no other type.
+    """Return the value that a string of an HTML form means; such a form sends only strings.
 
     Args:
-        value: A plain value; what is no string stays as it is.
+        value: A plain value; a value that is not a string is returned unchanged.
         field: The setting. One that is left blank has its default, unless it may be empty.
     """
     if not isinstance(value, str):
@@ -103,7 +103,7 @@ def from_form(value: Any, field: attrs.Attribute[Any]) -> Any:
     if kind is bool:
         return BOOLEANS.get(value, value)
     if kind in {int, float}:
-        # A string for a number out of bounds is reported as that number is.
+        # A string with a number out of bounds is reported like that number.
         pattern = numeral_pattern(kind, declared_schema(field)) and numeral_pattern(kind, {})
         is_number = pattern and re.fullmatch(pattern, value)
         return kind(value) if is_number else value
@@ -117,7 +117,7 @@ def declared_schema(field: attrs.Attribute[Any]) -> Mapping[str, Any]:
 
 
 def keeps_blank(field: attrs.Attribute[Any]) -> bool:
-    """Return whether an empty string is not the same as none for a setting."""
+    """Return whether a setting distinguishes an empty string from no value."""
     kind, _ = kind_of(field.type)
     check = field.metadata.get("check")
     may_be_empty = kind is str and check is not None and check("") is None
@@ -134,7 +134,7 @@ def _float(value: Any) -> Any:
 
 
 def _strings(value: Any) -> Any:
-    # What else is a space for `str.split` is none for JSON Schema.
+    # `str.split` knows more spaces than JSON Schema.
     values = re.findall(r"[^ \t\r\n]+", value) if isinstance(value, str) else value
     is_list = isinstance(values, (list, tuple)) and all(isinstance(each, str) for each in values)
     return tuple(values) if is_list else None

@@ -81,9 +81,10 @@ _CLOCK_PATTERNS = {
         rf"(?P<d>{_DIGITS}):(?P<h>[01]?[0-9]|2[0-3]):(?P<m>[0-5]?[0-9]):(?P<s>[0-5]?[0-9])"
     ),
 }
-# A longer string is no duration and no date.
+# A longer string is neither a duration nor a date.
 _LONGEST = 80
-# What of `strptime` is read: numbers, names and offsets, each once; with a year, a month and a day.
+# Directives of `strptime` that keyturn reads: numbers, names and offsets, each once; a year, a
+# month and a day are required.
 _STRPTIME_PATTERN = (
     r"(?![\s\S]*(%[A-Za-z])[\s\S]*\1)(?=[\s\S]*%[Yy])(?=[\s\S]*%(?:j|[mbB][\s\S]*%d|d[\s\S]*%[mbB]))"
     r"(?:[^%]|%[YymbBdjaAHIMSfpz%])+"
@@ -132,7 +133,7 @@ def lifetime_of(
     Args:
         value: What the response has as the lifetime, or None.
         form: Its format.
-        name: What it is called in an error.
+        name: Its name in an error.
         response: The response.
         missing_lifetime: Seconds to assume when there is none; None refuses the response.
         zone: The time zone of a date that names none.
@@ -173,7 +174,7 @@ _HINTS = (
 
 
 def _as_epoch(number: float | None, form: str, response: Response) -> str:
-    """Return a hint at the format of a number that is a time near now, if it is another one."""
+    """Return a hint at another format in which a number is a time near now, if there is one."""
     now = date_header(response)
     for other, unit in (("epoch", 1.0), ("epoch_milliseconds", 1e-3)):
         near = number is not None and form in _PLAIN and abs(number * unit - now) < MAX_LIFETIME
@@ -183,7 +184,7 @@ def _as_epoch(number: float | None, form: str, response: Response) -> str:
 
 
 def _other_format(value: Any, form: str) -> str:
-    """Return a hint at the formats that a string has which has not the expected one."""
+    """Return a hint at the formats of a string that does not have the expected one."""
     if not isinstance(value, str) or _number(value, form) is not None:
         return ""
     fits = [each for each in _LIFETIMES if _number(value, each) is not None]
@@ -194,7 +195,7 @@ def _other_format(value: Any, form: str) -> str:
 
 
 def _number(value: Any, form: str, zone: str = "UTC") -> float | None:
-    """Return the number that a value stands for in a format, or None."""
+    """Return the number that a value means in a format, or None."""
     if form not in _PLAIN:
         read = _READERS.get(form) or functools.partial(_date, form=form, zone=zone)
         is_readable = isinstance(value, str) and (form == "jwt" or len(value) <= _LONGEST)

@@ -1,6 +1,6 @@
 """Values that a provider's data declare by a name, which templates may name: `[values]`.
 
-Each is a template with an encoding, a digest, an HMAC or a signature; or the time.
+Each is a template with an encoding, a digest, an HMAC or a signature, or it is the time.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _REQUEST: Mapping[str, Value | None] = MappingProxyType(
     }
 )
 REQUEST_NAMES = (*_REQUEST,)
-# What makes a value vary from request to request; "" stands for the time.
+# Names that make a value vary from request to request; "" is the time.
 _VARYING = frozenset({"", "uuid", *_REQUEST})
 _ASSERTION = (
     "the JWT of private_key_jwt and client_secret_jwt, which is for token_headers, query, body and "
@@ -68,14 +68,14 @@ def named_values(
         if name in names:
             known[name] = names[name]
         elif name not in known and (_is_of_token(name) or "." in name):
-            known[name] = None  # API requests know the token, and token requests other steps
+            known[name] = None  # API requests have the token, and token requests other steps
     for name, table in values.items():
         known[name] = _value(name, table, settings, known)
     return Names({name: known[name] for name in values}, names)
 
 
 class Names(dict[str, "Value | None"]):
-    """Values by their names, and others, which another mapping has."""
+    """Values by their names, with those of another mapping added."""
 
     def __init__(self, own: Mapping[str, Value | None], others: Mapping[str, Value | None]) -> None:
         super().__init__(own)
@@ -130,7 +130,7 @@ def problems(
     Args:
         values: The datum `values`.
         settings: The settings class.
-        names: What the templates may name besides settings and earlier values.
+        names: The names that templates may contain besides settings and earlier values.
     """
     known: set[str] = {"uuid", *_REQUEST}
     for name, table in values.items():
@@ -158,7 +158,7 @@ def problems(
 def _key_problems(path: str, table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     keys = [each for each in KEYS if each in table]
     if len(keys) > 1:
-        yield f"{path}.hmac_key", "can't stand beside signing_key"
+        yield f"{path}.hmac_key", "can't be set beside signing_key"
     elif keys and "digest" not in table:
         yield f"{path}.digest", f"is required with {keys[0]}: one of {', '.join(DIGESTS)}"
     elif keys == ["signing_key"] and table["digest"] == "md5":
@@ -182,7 +182,7 @@ def _problem(
 
 
 class Either:
-    """What is in one of several containers."""
+    """A container of the members of several containers."""
 
     def __init__(self, *containers: Container[Any]) -> None:
         self._containers = containers
@@ -205,10 +205,10 @@ def template_problem(
     Args:
         template: The template.
         settings: The settings class.
-        use: What it is for.
+        use: Its purpose.
         values: The datum `values`.
-        is_header: Whether it is for a header, which is made for each request.
-        names: What it may name besides.
+        is_header: Whether it is for a header, which is rendered for each request.
+        names: Further names that it may contain.
     """
     used = templates.names_in(template)
     if "assertion" in used and not any(
@@ -221,7 +221,7 @@ def template_problem(
         if use != "api_request" and any(map(_is_of_token, behind)):
             return f"names {{{name}}}, which is made of the token: only API requests may name it"
         if use == "address":
-            return f"names {{{name}}}, a value, which is not for addresses"
+            return f"names {{{name}}}, a value, which can't be in an address"
         if use == "api_request" and is_varying:
             return f"names {{{name}}}, which would be the same for all requests with one token"
         if not is_header and not behind.isdisjoint(_REQUEST):

@@ -1,4 +1,4 @@
-"""Numbers as strings, which is how HTML forms send them: regular expressions for their bounds."""
+"""Regular expressions for the bounds of numbers that HTML forms send as strings."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _FRACTION = r"(?:\.[0-9]{1,15})?"
 
 
 def numeral_pattern(kind: type, schema: Mapping[str, Any]) -> str | None:
-    """Return a pattern for the strings that stand for the numbers of a JSON Schema.
+    """Return a pattern for the numbers of a JSON Schema, written as strings.
 
     Args:
         kind: `int` or `float`.
-        schema: The keywords that say which numbers are right.
+        schema: The keywords that say which numbers are valid.
 
     Returns:
-        None when no pattern can say it, such as for `multipleOf`.
+        None if no pattern is equivalent, such as for `multipleOf`.
     """
     if kind is int and schema.keys() <= {"minimum", "maximum"}:
         return _integers(**schema)

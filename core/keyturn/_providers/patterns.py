@@ -1,7 +1,7 @@
-"""Patterns and formats of described settings, which mean the same in Python and in JavaScript.
+"""Patterns and formats of described settings, with the same meaning in Python and in JavaScript.
 
-A pattern is for the whole value, which is one line. What the two languages read in two ways is
-refused (ECMA-262 section 22.2.1 with the flag `u`, which JSON Schema asks for).
+A pattern must match the whole value, which is one line. Syntax that the two languages interpret
+differently is refused (ECMA-262 section 22.2.1 with the flag `u`, which JSON Schema asks for).
 """
 
 from __future__ import annotations
@@ -68,17 +68,17 @@ def pattern_problem(pattern: str) -> str | None:
         token = _TOKEN_REGEX.match(pattern, at)
         if token is None or re.search(r"--|&&|~~|\|\|", token["class"] or ""):
             shown = pattern[at : at + 8]
-            return f"can't have {shown!r}, which not every form reads in the same way"
+            return f"can't have {shown!r}, which Python and JavaScript interpret differently"
         at = token.end()
     try:
         re.compile(_portable(pattern))
     except (re.error, OverflowError, RecursionError) as error:
-        return f"is no regular expression: {error}"
+        return f"is not a valid regular expression: {error}"
     return None
 
 
 def _portable(pattern: str) -> str:
-    """Return a pattern with classes of ASCII characters for those that the languages differ in."""
+    """Return a pattern with ASCII classes instead of those whose meaning differs."""
 
     def token(found: re.Match[str]) -> str:
         if found["class"]:

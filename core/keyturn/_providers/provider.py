@@ -1,4 +1,4 @@
-"""What a provider is: data, and the few methods to override."""
+"""The class of providers: data, and a few methods to override."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _BODY_ENCODINGS: dict[str, Encoding] = {"xml": "xml", "json": "json", "urlencode
 
 
 def _names_request(headers: object) -> bool:
-    """Return whether a table of templates names the request, or may do so as a property."""
+    """Return whether a table of templates names the request; a property may do so."""
     return isinstance(headers, property) or "{request." in str(headers)
 
 
@@ -85,7 +85,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
     """Whether headers of API requests name the request; it follows from `api_headers`."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Note whether the headers of API requests depend on the request."""
+        """Set `signs_requests`: whether the headers of API requests depend on the request."""
         super().__init_subclass__(**kwargs)
         cls.signs_requests = _names_request(cls.api_headers)
 
@@ -100,7 +100,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         return self
 
     def token_request(self, settings: S) -> TokenRequest:
-        """Return the whole token request for these settings, fingerprint excepted."""
+        """Return the whole token request for these settings, without the fingerprint."""
         url = settings.token_url or self.expand(self.token_url, settings)
         grant = (("grant_type", self.grant_type),) if self.grant_type else ()
         names = self._names(settings)
@@ -183,7 +183,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         Args:
             settings: The connection's settings.
             token: The current token, for platforms that send the address with it; None before
-                there is one. What is taken from a token must never name a foreign host.
+                there is one. An address from a token must never name a foreign host.
         """
         if settings.api_url or not (self.api_url or self.api_url_field):
             return settings.api_url
@@ -205,15 +205,15 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         )
 
     def token_rejected(self, settings: S, response: Response) -> bool:
-        """Return whether an API's response means the token, so that a new one may help.
+        """Return whether an API's response rejects the token, so that a new one may help.
 
-        It is asked about responses with a `rejected_status`; about all JSON responses, if there
-        are `rejected_codes`.
+        keyturn calls it for responses with a `rejected_status`, and for all JSON responses if the
+        provider has `rejected_codes`.
         """
         return api_authorization.token_rejected(self, response)
 
     def revocation_request(self, settings: S, token: Token) -> TokenRequest | None:
-        """Return the request that revokes a token (RFC 7009), or None when there is no way."""
+        """Return the request that revokes a token (RFC 7009), or None if there is no endpoint."""
         url = revocation_url(self, settings)
         return None if url is None else self.revocation_to(url, settings, token)
 
@@ -236,7 +236,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
     def settings_schema(
         self, *, dialect: Dialect = "2020-12", style: Style | None = None
     ) -> dict[str, Any]:
-        """Return the JSON Schema of the settings, for a form that is drawn from it.
+        """Return the JSON Schema of the settings, for a form that is generated from it.
 
         It refuses what `keyturn.problems` reports, at the same setting. Secrets are marked
         `writeOnly`, with the format `password`. Its patterns mean the same in JavaScript.
@@ -291,7 +291,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         return content
 
     def _response_mapping(self, settings: S) -> str:
-        """Return a digest of how the response is read: another way may find another token."""
+        """Return a digest of how the response is read, since that decides which token is found."""
         data = {name: getattr(self, name) for name in vars(TokenResponseMapping) if name in DATA}
         data["missing_lifetime"] = self.assumed_lifetime(settings)
         digest = hashlib.sha256(json.dumps(data, sort_keys=True, default=dict).encode())

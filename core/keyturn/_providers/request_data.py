@@ -156,12 +156,12 @@ class RequestData:
     )
 
 
-# As `keyturn.toml` has them.
+# In the form of `keyturn.toml`.
 _REFERENCES = frozenset({"env", "file", "keyring", "command"})
 
 
 def request_problems(data: Any) -> Iterator[tuple[str, str]]:
-    """Yield which data of a token request do not go together; a wrong datum is empty.
+    """Yield the data of a token request that contradict each other; a wrong datum is empty.
 
     Args:
         data: The data, as attributes.
@@ -176,7 +176,7 @@ def request_problems(data: Any) -> Iterator[tuple[str, str]]:
         yield "token_headers", "Content-Type is sent already: see content_type"
     for name, value in dict(data.parameters).items():
         if isinstance(value, Mapping) and len(value) == 1 and not _REFERENCES.isdisjoint(value):
-            what = "is a secret reference, which stands for a setting: name that as {client_secret}"
+            what = "is a secret reference: use a setting instead, such as {client_secret}"
             yield "parameters", f"{name} {what}"
         elif data.body_format != "json" and (
             not isinstance(value, (str, int, float)) or str(value).endswith(":json}")

@@ -1,4 +1,4 @@
-"""The data of how a token endpoint's response is read."""
+"""The data that say how a token endpoint's response is read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def response_problems(data: Any) -> Iterator[tuple[str, str]]:
-    """Yield which data of a token response do not go together; a wrong datum is empty.
+    """Yield the data of a token response that contradict each other; a wrong datum is empty.
 
     Args:
         data: The data, as attributes.
@@ -26,11 +26,11 @@ def response_problems(data: Any) -> Iterator[tuple[str, str]]:
     if data.lifetime_timezone not in {"", "UTC"} and not is_date:
         yield "lifetime_timezone", 'is for lifetime_format "date" or a pattern such as %Y-%m-%d'
     if data.token_field and data.token_field in {data.error_field, data.error_description_field}:
-        yield "token_field", "can't be the field of an error as well"
+        yield "token_field", "can't be the field of an error too"
 
 
 class TokenResponseMapping:
-    """Where the token, its lifetime and an error stand in responses; by default as in RFC 6749."""
+    """Where responses have the token, its lifetime and an error; by default as in RFC 6749."""
 
     response_format: ClassVar[Literal["json", "xml", "form"]] = datum(
         "The format of a response: `json`; `xml`, where paths name child elements by their local "

@@ -1,4 +1,4 @@
-"""Responses of token endpoints as values: JSON's own, and those of XML and forms."""
+"""The values of token endpoints' responses, parsed from JSON, XML or a form."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _NO_JSON = (
 
 
 def content_of(response: Response, mapping: TokenResponseMapping) -> Any:
-    """Return the value of a response, or None; JSON is read in any case if it is labelled so."""
+    """Return the value of a response, or None; a response labelled as JSON is always parsed."""
     content = response.json()
     return content if content is not None else read_content(response, mapping)[0]
 
 
 def read_content(response: Response, mapping: TokenResponseMapping) -> tuple[Any, str]:
-    """Return the value of a response; or None, and what would make it one."""
+    """Return the value of a response; or None, and a hint at what to change."""
     media_type, encoding = media_type_of(response), mapping.response_encoding
     form = mapping.response_format
     known = {each.lower() for each in mapping.media_types}
-    # As with JSON, an error counts whatever its label is.
+    # As with JSON, an error is read whatever the content type is.
     is_named = _has_type_of(form, response) or response.status >= 400
     is_named = is_named or not known.isdisjoint({media_type, "*"})
     content = _READERS[form](response.body, encoding)
@@ -44,7 +44,7 @@ def read_content(response: Response, mapping: TokenResponseMapping) -> tuple[Any
     if content is not None:
         return None, f'It is {what} of another content type: set media_types to that, or to "*".'
     if form != "json":
-        return None, f"It is not {what}, which response_format says: check token_url."
+        return None, f"It is not {what}, which response_format requires: check token_url."
     if response.body.startswith(codecs.BOM_UTF8):
         return None, 'It begins with a byte order mark: set response_encoding to "utf-8-sig".'
     others = "" if _is_utf_8(response.body) else "Set response_encoding to its encoding. "
@@ -69,12 +69,12 @@ def _is_utf_8(body: bytes) -> bool:
 
 
 def xml_of(body: bytes, encoding: str = "utf-8") -> Any:
-    """Return the value of an XML document's root element, or None when it is none.
+    """Return the value of an XML document's root element, or None if it is not valid.
 
     An element is a table of its child elements by their local names, in a list where several have
     one name; its attributes as `@name`; and its own text as `#text`. One that has neither
-    children nor attributes is a string. A document type counts as no XML, and with it every
-    entity but the five of XML itself; so do more than 64 levels.
+    children nor attributes is a string. A document type is refused, and with it every entity but
+    the five of XML itself; so are more than 64 levels.
     """
     with importing:
         from xml.parsers import expat
@@ -97,7 +97,7 @@ def xml_of(body: bytes, encoding: str = "utf-8") -> Any:
     def words(part: str) -> None:
         levels[-1][1].append(part)
 
-    # Strings are UTF-8 for it, whatever the document declares.
+    # The parser encodes strings as UTF-8, whatever the document declares.
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = start
     parser.EndElementHandler = end
@@ -120,7 +120,7 @@ def _local(name: str) -> str:
 
 
 def _add(fields: dict[str, Any], name: str, value: Any) -> None:
-    """Add an element to its parent; one of a name that is there already makes a list."""
+    """Add an element to its parent; several elements of one name become a list."""
     known = fields.get(name)
     if isinstance(known, list):
         known.append(value)
@@ -129,9 +129,9 @@ def _add(fields: dict[str, Any], name: str, value: Any) -> None:
 
 
 def form_of(body: bytes, encoding: str = "utf-8") -> dict[str, str] | None:
-    """Return the fields of a form (`application/x-www-form-urlencoded`), or None when it is none.
+    """Return the fields of a form (`application/x-www-form-urlencoded`), or None if invalid.
 
-    A name that stands there twice makes it none.
+    A form with a name twice is not valid.
     """
     try:
         pairs = parse_qsl(

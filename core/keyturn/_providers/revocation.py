@@ -1,4 +1,4 @@
-"""Where tokens are revoked: beside the token endpoint, wherever the settings put that."""
+"""The address of the revocation endpoint, at the origin of the token endpoint in use."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def revocation_url(provider: Provider[Any], settings: Settings) -> str | None:
-    """Return where tokens are revoked, or None when there is no such endpoint.
+    """Return the address of the revocation endpoint, or None if there is none.
 
     Where the setting `token_url` leads to another origin than the provider's own, the revocation
     endpoint follows: a secret and a token of a staging system must not go to production.
 
     Raises:
-        keyturn.errors.ConfigurationError: A setting that the address is made of is missing.
+        keyturn.errors.ConfigurationError: A setting in the template of the address is missing.
     """
     if settings.revocation_url:
         return provider.expand(settings.revocation_url, settings)  # a template for `generic`
@@ -48,7 +48,7 @@ def _own_token_url(provider: Provider[Any], settings: Settings) -> str:
         url = provider.expand(provider.token_url, settings)
         return "" if step_value(url) else url
     except errors.ConfigurationError:
-        return ""  # settings that it is made of are optional beside `token_url`
+        return ""  # the settings in its template are optional beside `token_url`
 
 
 def _directory(url: str) -> str:

@@ -1,4 +1,4 @@
-"""Rules between settings, as data: what settings must be checked for, and their JSON Schema."""
+"""Rules between settings, as data: their checks, and their JSON Schema."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ ABSENT = Presence.ABSENT
 
 
 class Rule(NamedTuple):
-    """What a setting must be when other settings are what they are.
+    """A condition on a setting that depends on other settings.
 
     A condition is `GIVEN` or `ABSENT`, for a setting without a default; or a value, or a tuple of
-    several; or a check that says its JSON Schema too, such as `keyturn.plugins.matches(…)`.
+    several; or a check that has an equivalent JSON Schema, such as `keyturn.plugins.matches(…)`.
 
     Args:
         setting: The setting to change when the rule is broken.
-        problem: What is wrong with it then, such as "is required for an integration".
+        problem: What is wrong with it, such as "is required for an integration".
         when: The other settings and their conditions, all of which hold.
         must_be: The setting's own condition.
 
@@ -64,7 +64,7 @@ def broken(
     Args:
         rules: The rules.
         values: The values of all settings.
-        wrong: The settings that were given a wrong value, which is not among `values`.
+        wrong: The settings with a wrong value, which is not among `values`.
     """
 
     def holds(name: str, condition: Any) -> bool:

@@ -34,9 +34,9 @@ _DIALECTS = {
     "2020-12": "https://json-schema.org/draft/2020-12/schema",
     "draft-07": "http://json-schema.org/draft-07/schema#",
 }
-# What else a secret is marked with.
+# The additional mark of a secret.
 _SECRET_MARKS = {"airbyte": {"airbyte_secret": True}, "singer": {"secret": True}}
-# Each kind's own type, and the string that a form sends in its place.
+# The type of each kind, and the pattern of the string that a form sends instead.
 _TYPES: dict[Any, list[str]] = {
     Literal: ["string"],
     str: ["string"],
@@ -48,7 +48,7 @@ _TYPES: dict[Any, list[str]] = {
     frozenset: ["integer", "array"],
     Mapping: ["object"],
 }
-# What stands in them.
+# The types of their items.
 _MEMBERS: dict[Any, dict[str, Any]] = {
     frozenset: {"items": {"type": "integer"}},
     Mapping: {"additionalProperties": {"type": "string"}},
@@ -80,7 +80,7 @@ def json_schema(
         raise errors.ConfigurationError(
             f"the JSON Schema can't be made; {len(mistakes)} mistake(s):", problems=mistakes
         )
-    # The addresses come last where they are seldom set.
+    # The addresses come last, as they are seldom set.
     fields = sorted(
         fields_of(cls).values(),
         key=lambda field: field.name in _ADDRESSES and field.default is not REQUIRED,
@@ -137,7 +137,7 @@ def _field_schema(field: attrs.Attribute[Any], style: str | None) -> dict[str, A
 
 
 def _keywords(field: attrs.Attribute[Any], kind: Any) -> dict[str, Any]:
-    """Return the keywords that say which values of a kind are right, apart from their type."""
+    """Return the keywords, apart from the type, that say which values of a kind are valid."""
     declared = dict(declared_schema(field))
     if kind is Literal:
         return {"enum": list(get_args(kind_of(field.type)[0])), **declared}
@@ -157,7 +157,7 @@ def _keywords(field: attrs.Attribute[Any], kind: Any) -> dict[str, Any]:
 
 
 def _json_values(name: str) -> dict[str, Any]:
-    """Return the schema of what a table of a setting may hold, at any depth."""
+    """Return the schema of the values in a table of a setting, at any depth."""
     inner = {"$ref": f"#/properties/{name}/additionalProperties"}
     types = ["string", "number", "boolean", "array", "object"]
     return {"type": types, "items": inner, "additionalProperties": inner}
@@ -166,14 +166,14 @@ def _json_values(name: str) -> dict[str, Any]:
 def _allow_blank(
     keywords: dict[str, Any], field: attrs.Attribute[Any], *, is_nullable: bool
 ) -> None:
-    """Let an optional setting be what a form sends for one that is left blank, or None."""
+    """Allow None for an optional setting, and what a form sends for a blank one."""
     if field.default is not REQUIRED and not keeps_blank(field):
         if "pattern" in keywords or kind_of(field.type)[0] in {int, float}:
             patterns = ["^$(?!\\n)", keywords.get("pattern")]
             keywords["pattern"] = "|".join(filter(None, patterns))
         if "enum" in keywords:
             keywords["enum"] = [*keywords["enum"], ""]
-        keywords.pop("minLength", None)  # a pattern says it too
+        keywords.pop("minLength", None)  # a pattern allows it too
         if keywords.pop("format", None) == "uri":
             keywords["format"] = "uri-reference"  # an empty string is one
     if is_nullable and "enum" in keywords:

@@ -49,7 +49,7 @@ CREDENTIAL_FIELDS = {
     for name, field in fields_of(cls).items()
     if name not in fields_of(Settings)
 }
-# As in `KEYTURN_CONNECTIONS__NAME__SETTING`, where `__` separates and case makes no difference.
+# As in `KEYTURN_CONNECTIONS__NAME__SETTING`, where `__` separates and case is ignored.
 _NAME_REGEX = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")
 _RESERVED_NAMES = frozenset({"self", "uuid", "token", "request", *STEP_NAMES, *kwlist})
 KINDS: dict[str, tuple[Any, Callable[..., Any]]] = {
@@ -74,7 +74,7 @@ _KINDS_WITH = {
 }
 _LONGEST = 1000
 _ADDRESSES = ("token_url", "api_url", "revocation_url")
-# RFC 3986 section 5.2.4: they are removed from a path with what stands before them.
+# RFC 3986 section 5.2.4: they are removed from a path, with the segment before them.
 _DOTS = matches(r"\.{1,2}", "must be . or ..")
 _PLACEHOLDER = r"\{([^{}]+)\}"
 _NEEDED = "is required for the token endpoint's address"
@@ -82,7 +82,7 @@ _NEEDED_BEFORE = "is required for the address of the request before"
 
 
 def settings_class(description: Mapping[str, Any], mistakes: list[errors.Problem]) -> Any:
-    """Return the settings class, and add the mistakes in its description to those known."""
+    """Return the settings class, and add the mistakes in its description to `mistakes`."""
     tables = description.get("settings", {})
     if isinstance(tables, type):
         return tables
@@ -121,18 +121,18 @@ def scope_problem(description: Mapping[str, Any]) -> str | None:
     wanted = description.get("scope", "required")
     if wanted is not False and wanted != "required":
         return (
-            'must be false, for no setting of that name, or "required". A scope that is always '
+            'must be "required", or false for no setting of that name. A scope that is always '
             "the same is the default of a setting: "
             '[settings.scope] kind = "scope", title = "Scope", default = …'
         )
     tables = description.get("settings", {})
     if "scope" in description and (isinstance(tables, type) or "scope" in tables):
-        return "must be absent where the settings have a scope of their own"
+        return "must be absent if the settings have a scope"
     return None
 
 
 def _usual_scope(description: Mapping[str, Any]) -> dict[str, Field]:
-    """Return the setting `scope` that a flow has which sends one, by its name."""
+    """Return the setting `scope` by its name, if a token request sends one."""
     wanted = description.get("scope")
     name, parameters = description.get("scope_name", "scope"), description.get("parameters", {})
     is_fixed = isinstance(parameters, Mapping) and name in [*parameters]
@@ -149,7 +149,7 @@ def _usual_scope(description: Mapping[str, Any]) -> dict[str, Field]:
 
 
 def _address_rules(description: Mapping[str, Any], fields: Mapping[str, Field]) -> tuple[Rule, ...]:
-    """Return the rules for settings which addresses are made of.
+    """Return the rules for settings in the templates of addresses.
 
     Those of the token endpoint, and of steps before it, are required; a part of a path is neither
     `.` nor `..`.
@@ -184,7 +184,7 @@ def _step_addresses(description: Any) -> Iterator[object]:
 
 
 def _names_in(url: object, pattern: str) -> Iterator[tuple[str, ...]]:
-    """Yield the names in each placeholder of an address: several where the first given counts."""
+    """Yield the names in each placeholder of an address: several if the first one set is used."""
     for found in re.findall(pattern, str(url)):
         yield tuple(each.partition("[")[0] for each in found.split("|"))
 
@@ -246,7 +246,7 @@ class _SettingTable(Record):
             yield from map(str, read(cls, {"default": self.default})[1])
 
     def field(self, name: str = "") -> Field:
-        """Return the type and the declaration of the setting; a credential keeps its check."""
+        """Return the type and the declaration of the setting; a credential keeps its own check."""
         annotation, declare = KINDS[self.kind]
         default = REQUIRED if self.default is None else convert(self.default, annotation)
         if self.optional and self.default is None:
@@ -280,7 +280,7 @@ class _SettingTable(Record):
 
 
 def _whole(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the table of a setting with its title, and with its kind if that follows."""
+    """Return the table of a setting with its title, and with its kind if another key implies it."""
     usual = {"title": title_of(name)} | ({"kind": "choice"} if "choices" in table else {})
     return usual | dict(table)
 

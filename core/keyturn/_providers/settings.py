@@ -1,4 +1,4 @@
-"""Settings: classes of typed fields whose instances always have been checked."""
+"""Settings: classes of typed fields, whose instances are always checked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Record")
 
-# The options of `keyturn.connect`, which no setting may be named as.
+# The options of `keyturn.connect`, whose names no setting may have.
 OPTION_NAMES = (
     "store",
     "name",
@@ -51,15 +51,15 @@ OPTION_NAMES = (
     field_specifiers=(setting, label, domain, url, file, pem, choice),
 )
 class Record:
-    """A frozen value with keyword-only fields, checked whenever one is made."""
+    """A frozen value with keyword-only fields, checked when it is created."""
 
     __attrs_attrs__: ClassVar[Any]
 
     rules: ClassVar[tuple[Rule, ...]] = ()
-    """What settings must be together; the JSON Schema says the same."""
+    """Rules between settings; the JSON Schema has them too."""
 
     def __init_subclass__(cls) -> None:
-        """Make the fields out of the annotations, so that no decorator is needed."""
+        """Make the fields from the annotations, so that no decorator is needed."""
         attrs.frozen(cls, kw_only=True, slots=False, init=False, eq=False, repr=False)
 
     def __init__(self, /, **values: Any) -> None:
@@ -95,9 +95,9 @@ class Record:
         return attrs.asdict(self, recurse=False)
 
     def problems(self) -> Iterable[str]:
-        """Return what is wrong with values that are right one by one; to be overridden.
+        """Return what is wrong with values that are each valid; to be overridden.
 
-        The JSON Schema can't say it: what a `Rule` can say belongs into `rules`.
+        The JSON Schema does not have these checks: write a `Rule` in `rules` where one is possible.
 
         Returns:
             Strings such as `scope: must be absent for a sales channel`.
@@ -108,8 +108,8 @@ class Record:
 class Settings(Record):
     """The settings of every provider; a provider's own class derives from it, without a decorator.
 
-    An instance is checked however it is made, and all its mistakes are reported at once. What an
-    HTML form sends is taken: a number as a string, `on` for a checkbox, and an empty string for a
+    Each instance is checked, and all its mistakes are reported at once. The strings of an HTML form
+    are accepted: a number as a string, `on` for a checkbox, and an empty string for a
     setting that was left blank.
 
     Raises:
@@ -130,7 +130,7 @@ class Settings(Record):
 
 
 class ClientSettings(Settings):
-    """The settings of a provider with clients that need not have a secret."""
+    """The settings of a provider whose clients may have no secret."""
 
     client_id: str = setting("Client ID", "The client's public name.")
     client_secret: Secret | None = setting("Client secret", "The client's secret.", default=None)
@@ -144,7 +144,7 @@ class ConfidentialSettings(Settings):
 
 
 def read(cls: type[R], values: Mapping[str, Any]) -> tuple[R | None, list[errors.Problem]]:
-    """Make settings out of plain values.
+    """Make settings from plain values.
 
     Args:
         cls: The settings class.
@@ -188,7 +188,7 @@ def _fill(settings: Record, values: Mapping[str, Any]) -> list[errors.Problem]:
     for name, problem in broken(settings.rules, settings.__dict__, wrong):
         mistakes.setdefault(name, problem)
     found = [errors.Problem(name, message) for name, message in mistakes.items()]
-    # Values that are right may still be wrong together.
+    # Values that are each valid may contradict each other.
     if REQUIRED not in settings.__dict__.values():
         for each in map(str, settings.problems()):
             path, colon, message = each.partition(": ")
@@ -208,19 +208,19 @@ def _fill(settings: Record, values: Mapping[str, Any]) -> list[errors.Problem]:
 
 
 def given_secrets(cls: type[Record], values: Mapping[str, Any]) -> list[Secret]:
-    """Return the values of settings that are secret, whether they are right or wrong."""
+    """Return the secret values of settings, whether they are valid or not."""
     fields = fields_of(cls).items()
     given = [
         values.get(name)
         for name, field in fields
         if kind_of(field.type)[0] is Secret or is_pem(values.get(name))
     ]
-    # What is too large is never looked at.
+    # A value that is too large is not read.
     return [secret for each in given if not size_problem(each) for secret in _secrets_in(each)]
 
 
 def _secrets_in(value: object) -> Iterator[Secret]:
-    """Yield what is secret in a value of any type, which need not be right."""
+    """Yield the secrets in a value of any type, which may be invalid."""
     if isinstance(value, Secret):
         yield value
     elif isinstance(value, (str, int, float)) and not isinstance(value, bool):
@@ -233,7 +233,7 @@ def _secrets_in(value: object) -> Iterator[Secret]:
 
 
 def _bounded(value: Any) -> Any:
-    """Return a value that is not too large.
+    """Return a value, if it is not too large.
 
     Raises:
         WrongValueError: It is.
@@ -244,7 +244,7 @@ def _bounded(value: Any) -> Any:
 
 
 def _checked(field: attrs.Attribute[Any], value: Any) -> Any:
-    """Return a value as the field's type has it.
+    """Return a value converted to the field's type.
 
     Raises:
         WrongValueError: The value is wrong.

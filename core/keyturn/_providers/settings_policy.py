@@ -1,4 +1,4 @@
-"""What a network policy forbids in settings: endpoints, files, and hosts that are not reachable."""
+"""Checks of settings against a network policy: endpoints, files, and forbidden hosts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # Settings of these names replace an endpoint that the provider has, or describe a platform.
 _ADDRESS_SETTINGS = frozenset({"token_url", "api_url", "revocation_url"})
-# What messages call the last request's address.
+# The name of the last request's address in messages.
 ENDPOINT = "token endpoint"
 _NO_ADDRESS = (
     "can't be set under this network policy, as it is an endpoint's address: see "
@@ -39,7 +39,7 @@ _NO_FILE = (
 
 
 def provider_problem(provider: Provider[Any], policy: NetworkPolicy) -> Problem | None:
-    """Return what keeps a provider from being used under a policy, whatever its settings."""
+    """Return why a provider can't be used under a policy, whatever its settings."""
     for name, field in _restricted(provider.settings, policy).items():
         problem = _field_problem(name, field, policy)
         if problem and field.default is attrs.NOTHING and "pem" not in field.metadata:
@@ -50,9 +50,9 @@ def provider_problem(provider: Provider[Any], policy: NetworkPolicy) -> Problem 
 def forbidden_settings(
     cls: type[Settings], values: Mapping[str, Any], policy: NetworkPolicy
 ) -> dict[str, str]:
-    """Return the settings that a policy lets no form give, each with its problem.
+    """Return the settings that a policy forbids in forms, each with its problem.
 
-    Their values are not looked at: a check of a provider's own may do that.
+    Their values are not checked, since a provider's own check may use them.
 
     Args:
         cls: The settings class.
@@ -95,12 +95,12 @@ def settings_problems(
 def token_requests(
     provider: Provider[Any], settings: Settings, name: str = ENDPOINT
 ) -> Iterator[tuple[str, TokenRequest]]:
-    """Yield the token request, and that of each step before it, with what messages call it.
+    """Yield the token request, and that of each step before it, with its name in messages.
 
     Args:
         provider: The provider, as it behaves for the settings.
         settings: Its settings.
-        name: What messages call the first one.
+        name: The name of the last one in messages.
 
     Raises:
         keyturn.errors.ConfigurationError: The settings make no token request.
@@ -123,7 +123,7 @@ def _field_problem(name: str, field: attrs.Attribute[Any], policy: NetworkPolicy
 
 
 def _used_files(settings: Settings, request: TokenRequest) -> Iterator[Problem]:
-    """Yield settings that are not declared as files, and name those of the certificate."""
+    """Yield settings that name files of the certificate without being declared as files."""
     certificate = request.certificate
     paths = [certificate.certificate, certificate.key] if certificate else []
     for name, field in fields_of(type(settings)).items():
@@ -138,7 +138,7 @@ def _host_problems(
     requests: Mapping[str, TokenRequest],
     policy: NetworkPolicy,
 ) -> Iterator[Problem]:
-    """Yield each host that the policy does not let be reached, once, with the setting it is in."""
+    """Yield each host that the policy forbids, once, with the setting that it is in."""
     addresses: dict[str, str | None] = {name: each.url for name, each in requests.items()}
     # What is wrong with these is reported when they are used.
     with contextlib.suppress(errors.ConfigurationError):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
 
-# Steps before the last one.
+# The maximum number of steps before the last one.
 LONGEST = 4
 _SAMPLE = "https://step.invalid"
 
@@ -59,7 +59,7 @@ def steps_of(
 def expand(template: str, settings: Settings, names: Mapping[str, Value]) -> str:
     """Return an address template with the settings' values in it.
 
-    What a step's response has stays as it stands in the template.
+    Values of a step's response stay in it as placeholders.
     """
     found = step_value(template)
     if found is None or f"{found.step}.{found.path}" not in names:
@@ -93,13 +93,13 @@ def domains_of(step: Provider[Any], settings: Settings) -> tuple[str, ...]:
     """Return the domains below which the addresses in a step's response must lie.
 
     Raises:
-        keyturn.errors.ConfigurationError: What the settings make of one is no domain.
+        keyturn.errors.ConfigurationError: One is not a domain with these settings.
     """
     made = tuple(str(templates.render(each, settings) or "") for each in step.domains)
     for domain in made:
         if problem := domain_problem(domain):
             raise errors.ConfigurationError(
-                f"domains: {domain!r}, which the settings make, {problem}.",
+                f"domains: {domain!r}, made from the settings, {problem}.",
                 hint="Check the settings that `domains` names.",
             )
     return made

@@ -1,9 +1,9 @@
-"""Templates: strings of a provider's data in which settings stand as `{name}` or `{name[key]}`.
+"""Templates: strings of a provider's data that contain settings as `{name}` or `{name[key]}`.
 
-`{name}` is the setting, or the property of the settings, of that name; where the setting is a
-choice, the string that belongs to the chosen value, or with `{name[key]}` one of its strings.
-`{a|b}` is the first of the two that is given. `{name:json}` is a number, a boolean or a list as
-JSON has it. Other names are of values, such as a value that the provider's data declare.
+`{name}` is the setting, or the property of the settings, of that name; if the setting is a choice,
+it is the string of the chosen value, or with `{name[key]}` one of its strings. `{a|b}` is the
+first of the two that is set. `{name:json}` is a number, a boolean or a list in JSON. Other names
+are those of values, such as a value that the provider's data declare.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _NO_NAMES: Mapping[str, Value | None] = MappingProxyType({})
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_@#.-]+)?"
 _PLACEHOLDER_REGEX = re.compile(rf"({_NAME})(?:\[([A-Za-z0-9_.-]+)\])?")
 _NO_TEMPLATE = "is not a template such as https://{tenant}.example"
-# A placeholder: what may stand there, each a name with a key or "", and what it is as.
+# A placeholder: its alternatives, each a name with a key or "", and its form.
 _Placeholder = tuple[tuple[tuple[str, str], ...], str]
 
 
@@ -56,8 +56,8 @@ def problem(
     Args:
         template: The template.
         settings: The settings class.
-        use: What it is for.
-        names: What it may name besides.
+        use: Its purpose.
+        names: Further names that it may contain.
     """
     if template == _RANDOM_ID and "uuid" not in names:
         return _RANDOM_ID_PROBLEMS.get(use)
@@ -182,7 +182,7 @@ def render(
 def _added(
     parts: list[Value], before: str, value: DynamicValue, encoding: Encoding, *, is_secret: bool
 ) -> str:
-    """Add what stands before a dynamic value, and the value; return the empty string."""
+    """Add the string before a dynamic value, and the value; return the empty string."""
     if before:
         parts.append(Secret(before) if is_secret else before)
     parts.append(Composed(parts=(value,), encoding=encoding) if encoding else value)
@@ -234,7 +234,7 @@ def strings_in(value: Any) -> Iterator[str]:
 
 @functools.cache
 def names_in(template: str) -> frozenset[str]:
-    """Return the names in a template; those of one that is none are empty."""
+    """Return the names in a template; none if it is not valid."""
     with contextlib.suppress(ValueError):
         return frozenset(name for _, (choices, _) in _parts(template) for name, _ in choices)
     return frozenset()
@@ -275,10 +275,10 @@ def _plain(value: object) -> str:
 
 
 def _placed(value: str, address: str) -> str:
-    """Return a setting's value as it may stand after the address made so far."""
+    """Return a setting's value, encoded for its place in the address."""
     if not address:
         return value.rstrip("/")
     if "/" in address.partition("://")[2]:
         return quote(value, safe="")
-    # Within the host a value must not end it; url_problem sees the whole only.
+    # A value must not end the host; url_problem checks only the whole address.
     return value if re.fullmatch(r"[a-z0-9.-]*", value) else "\0"

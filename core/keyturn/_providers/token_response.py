@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from keyturn._providers.data import TokenResponseMapping
 
 _USUAL_CODES = OAUTH_CODES | UNAVAILABLE_CODES | RATE_CODES
-# Levels of a response's other fields that are kept.
+# How many levels of a response's other fields are kept.
 _MAX_DEPTH = 32
 # Characters: a store's entry has 262,144 at most, encrypted ones included.
 _MAX_SCOPE, _MAX_EXTRA = 32_768, 65_536
-# Bytes of a response; JSON may make six characters of one.
+# Bytes of a response; JSON may encode one byte as six characters.
 _LARGE = _MAX_EXTRA // 6
 _DEFAULT_LIFETIME_FIELD = "expires_in"
 _VISIBLE_PATTERN = r"[\x21-\x7e]{1,65536}"
-# RFC 6749 appendix A.12 allows spaces; at an end, they would not arrive.
+# RFC 6749 appendix A.12 allows spaces; HTTP removes them at the ends of a header.
 _TOKEN_PATTERN = r"(?! )[\x20-\x7e]{1,65536}(?<! )"  # noqa: S105 - no password
 _SCOPE_PATTERN = f"{SCOPE_VALUE_PATTERN}(?: +{SCOPE_VALUE_PATTERN})*"
 # In lower case and without underscores: several platforms write `refreshToken`.
@@ -43,7 +43,7 @@ _KNOWN_FIELDS = frozenset({"token_type", "expires_in", "scope"})
 
 
 def read_error(response: Response, mapping: TokenResponseMapping) -> OAuthError | None:
-    """Return the error in a response, whatever its status, or None when it holds none."""
+    """Return the error in a response of any status, or None if it has none."""
     content = response.json()
     if content is None:
         content = read_content(response, mapping)[0]
@@ -75,14 +75,14 @@ def read_token(
     missing_lifetime: float | None = None,
     requested_scope: str | None = None,
 ) -> Token:
-    """Return the token in a response that holds no error.
+    """Return the token in a response without an error.
 
     Args:
-        response: The response, of the status of success.
-        mapping: Where its parts stand.
+        response: The response, with a status of success.
+        mapping: Where the response has each part.
         missing_lifetime: Seconds to assume when it has no lifetime; None refuses it.
-        requested_scope: The scope that was requested; it is the granted one when the response
-            names none.
+        requested_scope: The scope that was requested; it is the granted one if the response
+            has none.
 
     Raises:
         keyturn.errors.InvalidTokenResponse: A field is missing, or is not what it must be.
@@ -101,7 +101,7 @@ def read_token(
         )
     else:
         token = field_of(content, field)
-    # A whole body of several words is rather a message.
+    # A whole body of several words is probably a message.
     if not _is_visible(token, _TOKEN_PATTERN if field else _VISIBLE_PATTERN):
         what = what or f"the response's {field}"
         raise errors.InvalidTokenResponse(
@@ -138,7 +138,7 @@ def read_token(
 
 _FORMATS = {"json": "a JSON object", "xml": "XML with elements", "form": "a form"}
 _NO_OBJECT = (
-    'Check token_url; if the token is the whole body, set token_field to "", if it stands in a '
+    'Check token_url; if the token is the whole body, set token_field to ""; if it is in a '
     'list, to a path such as "0.access_token".'
 )
 
@@ -146,7 +146,7 @@ _NO_OBJECT = (
 def _token_without_field(
     response: Response, mapping: TokenResponseMapping, content: Any
 ) -> tuple[object, str]:
-    """Return the token that is a header or the whole body, and what it is called."""
+    """Return the token that is a header or the whole body, and its name in messages."""
     if name := mapping.token_header:
         return _header(response, name), f"the response's header {name}"
     return _whole_body(response, content), "the response, a token by itself,"
@@ -178,7 +178,7 @@ def _token_type(found: object, wanted: str) -> str:
 
 
 def field_of(content: Any, path: str) -> Any:
-    """Return what stands at a path in a JSON value, or None when nothing does."""
+    """Return the value at a path in a JSON value, or None if there is none."""
     for name in path.split("."):
         if isinstance(content, dict):
             content = content.get(name)
@@ -199,7 +199,7 @@ def is_success(response: Response, token_status: int | frozenset[int]) -> bool:
 def received_tokens(
     response: Response, mapping: TokenResponseMapping, token_status: int | frozenset[int]
 ) -> list[Secret]:
-    """Return the tokens in a response; of a success, also if it can't be read as JSON."""
+    """Return the tokens in a response; in one of success, also if it is not valid JSON."""
     content, field = content_of(response, mapping), mapping.token_field
     sent = _header(response, mapping.token_header) if mapping.token_header else None
     if isinstance(content, (dict, list)):
@@ -211,14 +211,14 @@ def received_tokens(
         return [Secret(sent)]
     if not field:
         return [Secret(str(_whole_body(response, content)))]
-    # Torn JSON, or another form: what stands after the name of a token.
+    # Incomplete JSON, or another format: the value after the name of a token.
     names = rf"(?:access|refresh|id)_?token|{re.escape(field.rpartition('.')[2])}"
     pattern = rf"""(?i)(?:{names})["']?\s*[=:>]\s*["']?([\w.~+/=-]+)"""
     return [*map(Secret, re.findall(pattern, response.body.decode("utf-8", "replace")))]
 
 
 def _named_tokens(content: Any) -> Iterator[object]:
-    """Yield what stands in RFC 6749's fields for tokens, at any depth."""
+    """Yield the values of RFC 6749's fields for tokens, at any depth."""
     waiting = [content]
     while waiting:
         each = waiting.pop()
@@ -257,13 +257,13 @@ def _scope(value: Any, requested: str | None, mapping: TokenResponseMapping) -> 
         return scope
     raise errors.InvalidTokenResponse(
         "the response's scope is not a string of scope values.",
-        hint='Set scope_separator to what stands between the values; or scope_format to "array" if '
+        hint='Set scope_separator to the separator of the values; or scope_format to "array" if '
         'this server sends one, or to "ignored".',
     )
 
 
 def _bounded(extra: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields that fit into a store's entry, the largest left out."""
+    """Return the fields that fit into a store's entry, without the largest ones."""
     left, kept = _MAX_EXTRA, set[str]()
     for length, name in sorted((len(json.dumps(each)), each[0]) for each in extra.items()):
         left -= length
@@ -272,13 +272,13 @@ def _bounded(extra: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_tokens(content: Any, token: str, path: Sequence[str], levels: int = _MAX_DEPTH) -> Any:
-    """Return a response without RFC 6749's fields, tokens, and what stands at the token's path."""
+    """Return a response without RFC 6749's fields, tokens, and the value at the token's path."""
     if not isinstance(content, (dict, list)):
         return content
     if levels == 0:
         return None
     if isinstance(content, list):
-        # Beside a token, a list's other values may be tokens as well.
+        # In a list with a token, the other values may be tokens too.
         others = [] if path else [each for each in content if each != token]
         return [_without_tokens(each, token, (), levels - 1) for each in others]
     kept: dict[str, Any] = {}

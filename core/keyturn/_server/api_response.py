@@ -28,7 +28,7 @@ class ResponseCut(Exception):
 
 
 async def set_location_aside(response: httpx.Response) -> None:
-    """Keep where a redirect leads from httpx, which reads it, and fails if it is no URL."""
+    """Hide the `Location` of a redirect from httpx, which fails if it is not a valid URL."""
     raw = response.headers.raw
     response.extensions["location"] = [pair for pair in raw if pair[0].lower() == b"location"]
     response.headers.pop("location", None)

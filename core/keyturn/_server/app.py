@@ -29,7 +29,7 @@ class App:
     """Dispatches requests.
 
     `/` is the status page, `/metrics` the metrics, `/-/…` are the agent's own endpoints (no
-    connection's name begins with a hyphen), and `/{connection}/…` leads to the API.
+    connection's name begins with a hyphen), and `/{connection}/…` is the API.
 
     Args:
         connections: The connections.

@@ -1,4 +1,4 @@
-"""The reverse proxy: `/{connection}/…` leads to the API, with a token.
+"""The reverse proxy: it forwards `/{connection}/…` to the API, with a token.
 
 The proxy forwards the target of a request unchanged, below the API's origin. It decodes nothing in
 it, and no part of it can name another origin.
@@ -259,7 +259,7 @@ def no_cookies() -> CookieJar:
 
 
 async def _while_connected(body: RequestBody, work: Coroutine[Any, Any, None]) -> None:
-    """Do the work as long as the client waits for it."""
+    """Do the work; cancel it when the client closes the connection."""
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(body.gone())
     try:

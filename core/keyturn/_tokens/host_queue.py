@@ -56,7 +56,7 @@ class HostQueue:
             wait: Maximum seconds to wait, in addition to the timeout.
 
         Raises:
-            keyturn.errors.EndpointUnavailable: The turn did not come in time.
+            keyturn.errors.EndpointUnavailable: The request could not start in time.
         """
         clock, patience = self.shared.clock, wait + _PROMPT * self.timeout
         began = clock.monotonic()

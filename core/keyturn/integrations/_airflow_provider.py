@@ -10,7 +10,7 @@ from typing import Any
 from keyturn import errors
 from keyturn._plugins.loading import provider, providers
 
-# Airflow's own fields, as they are called there and here.
+# Airflow's own fields: their names in Airflow, and the names of the settings.
 STANDARD_FIELDS = {"login": "client_id", "password": "client_secret"}
 
 

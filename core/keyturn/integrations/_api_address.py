@@ -1,9 +1,9 @@
 """Checks of the API's host under a network policy: the addresses that its name resolves to.
 
-The client of the application connects, not keyturn. httpx and httpx2 report each new connection to
-a function of the request's (https://www.encode.io/httpcore/extensions/#trace), which can stop it
-before anything is sent. For other clients the name is resolved here first: the client resolves it
-once more, and may get another address.
+The application's client connects, not keyturn. httpx and httpx2 report each new connection to a
+function of the request (https://www.encode.io/httpcore/extensions/#trace), which can stop it before
+anything is sent. For other clients, keyturn resolves the name first; the client resolves it again,
+and may get another address.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CHECKED_SECONDS = 10.0
 
 
 class ApiAddress:
-    """The host of a connection's API, and the policy that its addresses are checked by.
+    """The host of a connection's API, and the policy for its addresses.
 
     Args:
         policy: A policy that restricts addresses.
@@ -47,7 +47,7 @@ class ApiAddress:
         self._checked_until = 0.0
 
     def ensure(self) -> None:
-        """Check what the host resolves to, unless that was checked within the last seconds.
+        """Check the addresses of the host, unless they were checked within the last seconds.
 
         A proxy from the environment resolves the host itself.
 
@@ -58,12 +58,12 @@ class ApiAddress:
             self.resolve()
 
     async def aensure(self) -> None:
-        """Check what the host resolves to, without blocking the event loop; see `ensure`."""
+        """Check the addresses of the host, without blocking the event loop; see `ensure`."""
         if self._is_to_check():
             await self.aresolve()
 
     def resolve(self) -> None:
-        """Check what the host resolves to now.
+        """Check the current addresses of the host.
 
         Raises:
             keyturn.errors.ConfigurationError: The policy forbids one of the addresses.
@@ -73,7 +73,7 @@ class ApiAddress:
             run_within(self._resolve, self.host, self._seconds)
 
     async def aresolve(self) -> None:
-        """Check what the host resolves to now, without blocking the event loop; see `resolve`."""
+        """Check the host's current addresses, without blocking the event loop; see `resolve`."""
         with _named(self._connection):
             await run_in_thread(self._resolve, self.host, self._seconds)
 
@@ -131,10 +131,10 @@ class Trace:
     """Checks the connections that httpx makes for one request.
 
     It is called before and after each step. A connection to another host is one to a proxy, which
-    resolves the API's host by itself.
+    resolves the API's host itself.
 
     Args:
-        api: What is checked.
+        api: The API's host, with the policy.
         other: The caller's own function, if there is one.
     """
 

@@ -79,7 +79,7 @@ def attach(
 ) -> AuthorizedRequest:
     """Return a request with a token; its URL has been checked.
 
-    Other headers of the caller's stay, but for `Accept: */*`: the clients put it on every request.
+    It keeps other headers of the caller, except `Accept: */*`, which clients add to every request.
     """
     additions, added, target = snapshot.additions, snapshot.headers, url
     token_header = added[0][0] if added else ""
@@ -110,7 +110,7 @@ def attach(
 
 
 def is_sent(request: AuthorizedRequest, headers: Mapping[str, object], url: str) -> bool:
-    """Return whether a client sent the token; a hook of the caller's may have replaced it."""
+    """Return whether a client sent the token; a hook of the caller may have replaced it."""
     if request.token_header:
         return headers.get(request.added[0][0]) == request.added[0][1]
     return has_query(url, request.query[:1])

@@ -1,4 +1,4 @@
-"""The adapter for requests, with values that HTTPie prints as stars."""
+"""The adapter for requests, with values that HTTPie prints as asterisks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class _Masked(Unshown):
-    """A header's value that is sent as it is, and shown as stars where it is formatted."""
+    """A header's value that is sent unchanged, and formatted as asterisks."""
 
     __slots__ = ()
 
@@ -49,11 +49,11 @@ class _MaskedAuth(KeyturnAuth):
 
 
 def masked_auth(name: str, password: str | None) -> KeyturnAuth:
-    """Return an adapter for requests whose additions HTTPie does not show.
+    """Return an adapter for requests whose added values HTTPie does not show.
 
     Args:
         name: The name of a configured connection.
-        password: What the user has given as a password.
+        password: The password on the command line.
 
     Raises:
         keyturn.errors.ConfigurationError: There is a password.
@@ -67,7 +67,7 @@ def masked_auth(name: str, password: str | None) -> KeyturnAuth:
 
 
 def _chosen(headers: Mapping[str, str | bytes]) -> dict[str, str]:
-    """Return a user's headers, which HTTPie has as bytes; its own `Accept` is no user's choice."""
+    """Return a user's headers, which are bytes in HTTPie, without HTTPie's own `Accept`."""
     given = {
         name: value.decode("latin-1") if isinstance(value, bytes) else value
         for name, value in headers.items()

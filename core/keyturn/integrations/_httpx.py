@@ -1,7 +1,7 @@
-"""What the adapters for httpx and httpx2 share; it imports neither.
+"""The common code of the adapters for httpx and httpx2; it imports neither.
 
-Both libraries have the same interface, and neither accepts the other's classes. What comes from
-them is `Any` here.
+Both libraries have the same interface, and neither accepts the other's classes. Their
+objects are `Any` here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from keyturn.integrations._request_auth import Adapter, aapi_for, api_for, logge
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterator
 
-    # For type checkers it is httpx', at run time that of the library.
+    # For type checkers it is that of httpx, at run time that of the library.
     from httpx import Headers
 
     from keyturn._connection import Connection
@@ -42,10 +42,10 @@ _Added = dict[str, tuple[bytes, _UnshownBytes]]
 
 
 class OneRequestHeaders(Headers):
-    """A caller's headers, and those added for one request; stands before a library's `Headers`.
+    """A caller's headers, and those added for one request; a mix-in for a library's `Headers`.
 
-    Reading gives both. The libraries copy the base class's part alone to a redirected request,
-    so that nothing which is added here can follow a redirect, wherever it leads.
+    Reading returns both. The libraries copy only the base class's part to a redirected request, so
+    that no added header can follow a redirect to any host.
     """
 
     plain: ClassVar[Any]  # the library's `Headers`
@@ -57,7 +57,7 @@ class OneRequestHeaders(Headers):
         self._added = added.copy()
         self._fields: dict[str, str] | None = own | fields
         if token in own:
-            super().__delitem__(token)  # the caller's must not follow a redirect either
+            super().__delitem__(token)  # nor may the caller's follow a redirect
         for name in added:
             if name in own and name != token and (name, own[name]) != ("accept", "*/*"):
                 self._drop(name)
@@ -143,10 +143,10 @@ def _decoded(headers: list[tuple[bytes, bytes]], encoding: str) -> dict[str, str
 
 
 class Flow(Adapter):
-    """The two flows of a library's `Auth`, before which it stands.
+    """The two flows of a library's `Auth`; a mix-in for it.
 
     Args:
-        connection: Where the tokens come from: a connection, or the name of a configured one.
+        connection: A connection, or the name of a configured one.
     """
 
     _byte_stream: ClassVar[type]
@@ -155,7 +155,7 @@ class Flow(Adapter):
     def __init__(self, connection: Connection | str) -> None:
         super().__init__(connection)
         self._auth.resolves = False  # `Trace` checks each connection
-        # What `RequestAuth` has checked: comparing it takes less than another check.
+        # The URL that `RequestAuth` has checked: a comparison is faster than another check.
         self._checked: tuple[Api | None, object] = None, None
         # The headers of the current token, prepared once for all requests with it.
         self._prepared: tuple[TokenSnapshot, _Added, dict[str, str], str] = EMPTY, {}, {}, ""
@@ -223,7 +223,7 @@ class Flow(Adapter):
         return request
 
     def _apply(self, request: Any, sent: AuthorizedRequest) -> Any:
-        """Put what was authorized into a request."""
+        """Add the URL and headers of an authorized request to the library's request."""
         if sent.query:
             request.url = type(request.url)(sent.url)
         added, fields = _prepared(sent.added)
@@ -231,26 +231,26 @@ class Flow(Adapter):
         return request
 
     def _attached(self, request: Any, snapshot: TokenSnapshot) -> AuthorizedRequest:
-        """Return a request as it is sent with a token, or was."""
+        """Return the authorized request for a library's request."""
         in_memory = isinstance(request.stream, self._byte_stream)
         body = b"".join(request.stream) if in_memory else None
         given = dict(request.headers.copy())
         return attach(str(request.url), given, snapshot, method=request.method, body=body)
 
     def _has_lost_headers(self, response: Any, snapshot: TokenSnapshot, api: Api) -> bool:
-        """Return whether a redirect within the API is to be sent again, with our headers.
+        """Return whether to send a request redirected within the API again, with keyturn's headers.
 
-        The library has followed it by itself, without them. One that was elsewhere on its way
-        stays as it is: another host must not choose what is done with the token.
+        The library has followed the redirect itself, without them. One that passed another host is
+        not sent again: another host must not control requests with the token.
         """
         request = response.request
         if (
             isinstance(request.headers, OneRequestHeaders)  # not redirected
-            or _has_token(request, snapshot)  # a hook of the caller's has set one
+            or _has_token(request, snapshot)  # a hook of the caller has set one
             or not all(api.is_at(str(hop.url)) for hop in (*response.history, response))
         ):
             return False
-        # A request that changes nothing (RFC 9110 section 9.2.1) may be sent again in any case.
+        # A safe request (RFC 9110 section 9.2.1) may always be sent again.
         if request.method in {"GET", "HEAD", "OPTIONS"} or 400 <= response.status_code < 500:
             return isinstance(request.stream, self._byte_stream)
         logger.warning(
@@ -264,7 +264,7 @@ class Flow(Adapter):
     def _rejected(
         self, response: Any, snapshot: TokenSnapshot, api: Api
     ) -> AuthorizedRequest | None:
-        """Return what was sent, if the API may have refused it and a token was in it."""
+        """Return the sent request, if it had a token that the API may have refused."""
         request = response.request
         may_mean_token = api.may_mean_token(response.status_code, response.headers)
         if not may_mean_token or not isinstance(request.headers, OneRequestHeaders):
@@ -289,11 +289,11 @@ def _has_token(request: Any, snapshot: TokenSnapshot) -> bool:
 
 
 def _check_connections(request: Any, address: ApiAddress, trace: type[Trace]) -> None:
-    """Have each new connection for a request checked; a redirected request keeps that."""
+    """Check each new connection for a request, also for its redirected requests."""
     given = request.extensions
     request.extensions = {**given, "trace": trace(address, given.get("trace"))}
 
 
 def _target(url: Any) -> object:
-    """Return what decides where a URL leads, and as whom; its default port is None."""
+    """Return the parts of a URL that identify the target and the user; a default port is None."""
     return url.raw_host, url.scheme, url.port, url.userinfo

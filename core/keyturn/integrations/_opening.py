@@ -64,7 +64,7 @@ def open_connection(
 
 
 def known_settings(provider: str, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a provider, without those that a platform keeps beside them.
+    """Return the settings of a provider, without other values that a platform stores with them.
 
     Raises:
         keyturn.errors.ConfigurationError: The provider can't be used.
@@ -99,7 +99,7 @@ def check_shown(name: str, provider: str, shown: Mapping[str, Any], hint: str) -
         keyturn.errors.ConfigurationError: There is one, or the provider can't be used.
     """
     misplaced = sorted(shown.keys() & (secret_settings(provider) if provider else ()))
-    # It may be the path of a file, or what stands in it.
+    # It may be the path of a file, or its contents.
     keys = [key for key, each in shown.items() if isinstance(each, str) and "PRIVATE KEY" in each]
     if found := sorted({*misplaced, *keys}):
         raise errors.ConfigurationError(
@@ -110,7 +110,7 @@ def check_shown(name: str, provider: str, shown: Mapping[str, Any], hint: str) -
 
 
 class ApiClients(abc.ABC):
-    """Has clients of a connection's API."""
+    """Creates clients of a connection's API."""
 
     @property
     @abc.abstractmethod
@@ -118,7 +118,7 @@ class ApiClients(abc.ABC):
         """The connection."""
 
     def client(self, **options: Any) -> httpx.Client:
-        """Return a client of the connection's API, whose relative URLs lead there.
+        """Return a client of the connection's API, with its URL as the base of relative URLs.
 
         Args:
             options: Those of `httpx.Client`.
@@ -135,12 +135,12 @@ class ApiClients(abc.ABC):
 
 
 def client(connection: Connection, options: dict[str, Any]) -> httpx.Client:
-    """Return a client whose relative URLs lead to a connection's API."""
+    """Return a client with the API's URL as the base of relative URLs."""
     return httpx.Client(**_defaults(connection) | options)
 
 
 def async_client(connection: Connection, options: dict[str, Any]) -> httpx.AsyncClient:
-    """Return a client for asyncio whose relative URLs lead to a connection's API."""
+    """Return a client for asyncio with the API's URL as the base of relative URLs."""
     return httpx.AsyncClient(**_defaults(connection) | options)
 
 

@@ -1,7 +1,7 @@
 """Hides secret query parameters of API requests in the clients' logs.
 
-They log the URLs of requests: httpx and httpx2 at INFO, urllib3 and what is built on it at DEBUG,
-and at WARNING when it retries. urllib3 has no way to add to a URL after that.
+They log the URLs of requests: httpx and httpx2 at INFO, urllib3 and its users at DEBUG, and at
+WARNING when it retries. urllib3 has no way to change a URL after that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from keyturn._secret import Secret
     from keyturn._tokens.snapshot import TokenSnapshot
 
-# Those that log URLs. A filter has no effect on the loggers below one.
+# The loggers of URLs. A filter of a logger has no effect on its child loggers.
 _LOGGERS = (
     "httpx",
     "httpx2",
@@ -53,7 +53,7 @@ class _QueryFilter(logging.Filter):
         """Hide the secrets in a record."""
         try:
             message = record.getMessage()
-        except (TypeError, ValueError):  # logging reports what does not fit its format
+        except (TypeError, ValueError):  # logging reports arguments that do not match the format
             return True
         shown = self._redaction.text(message)
         if shown != message:

@@ -1,4 +1,4 @@
-"""The base of every adapter: the origin for tokens, the headers, and the meaning of a 401."""
+"""The base of every adapter: it adds tokens to requests for the API, and handles a 401."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class RequestAuth:
 
         Raises:
             keyturn.errors.ConfigurationError: The connection's network policy forbids the API's
-                host, or what it resolves to; or a request to be signed has a body that is not in
+                host or one of its addresses; or a request to be signed has a body that is not in
                 memory.
             keyturn.errors.ForeignOrigin: The URL doesn't lead to the API's origin (RFC 6454).
             keyturn.errors.KeyturnError: No token can be acquired.
@@ -203,7 +203,7 @@ class RequestAuth:
 
     def _find_api(self) -> Api:
         connection, api = self.connection, self._api
-        # Once more if the connection is replaced meanwhile: a token must not go to another's API.
+        # Again if the connection is replaced meanwhile: a token must not go to another API.
         while api is None or api.manager is not manager_of(connection):
             manager, url = manager_of(connection), connection.api_url
             options, address = manager.acquisition.options, None

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def checked_pool(pool: Any, auth: RequestAuth, **members: Any) -> Any:
-    """Return a class of connection pools whose connections are checked when they are made.
+    """Return a class of connection pools that check each new connection.
 
     Args:
         pool: A class of urllib3's pools.
-        auth: Whose connection's policy counts.
+        auth: The authorization with the policy.
         members: Further members of the class.
     """
 

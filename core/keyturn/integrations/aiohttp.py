@@ -72,7 +72,7 @@ class KeyturnAuth(Adapter):
         # What aiohttp makes for one call, and gives to each of its requests, by the task: the task
         # that makes a request makes all its redirects.
         self._calls: WeakKeyDictionary[Any, object] = WeakKeyDictionary()
-        # Those of which a request led to another origin.
+        # Calls with a request to another origin.
         self._left: WeakKeyDictionary[Any, object] = WeakKeyDictionary()
 
     def __call__(
@@ -80,14 +80,14 @@ class KeyturnAuth(Adapter):
     ) -> Awaitable[ClientResponse]:
         """Send a request, or a redirected one, with a token if it may have one.
 
-        After a 401 that means the token, it is sent again with another.
+        After a 401 for a refused token, it is sent again with another token.
         """
         if not isinstance(request, aiohttp.ClientRequest):
             self._refuse(request)
         return self._send(request, *handler)
 
     async def _send(self, request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-        # Without this attribute of aiohttp's, each request would be its own call, and one
+        # Without this attribute of aiohttp, each request would count as a separate call, and one
         # that is redirected to another origin would be refused.
         call, task = getattr(request, "_timer", request), asyncio.current_task()
         is_redirected = self._calls.get(task) is call

@@ -28,8 +28,8 @@ class KeyturnAuthenticator(KeyturnAuth, DeclarativeAuthenticator):
     """Adds a connection's token to a connector's requests, like the adapter for requests.
 
     It is a `CustomAuthenticator` of a manifest, whose `class_name` is
-    `keyturn.integrations.airbyte.KeyturnAuthenticator`, and whose `provider` or `connection` says
-    where the tokens come from. In Python, it is the authenticator of an `HttpStream`.
+    `keyturn.integrations.airbyte.KeyturnAuthenticator`, and whose `provider` or `connection` is the
+    source of the tokens. In Python, it is the authenticator of an `HttpStream`.
 
     The settings of a provider are those of the connector's configuration. An end user may have
     filled it in, so by default they can reach public addresses only. The tokens are masked in what

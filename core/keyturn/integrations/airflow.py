@@ -68,7 +68,7 @@ class KeyturnHook(BaseHook):
         return session
 
     def client(self, **options: Any) -> httpx.Client:
-        """Return a client of the connection's API, whose relative URLs lead there.
+        """Return a client of the connection's API, with its URL as the base of relative URLs.
 
         Args:
             options: Those of `httpx.Client`.
@@ -93,7 +93,7 @@ class KeyturnHook(BaseHook):
         return True, "The provider issued a token."
 
     def _open(self, stored: Any) -> Connection:
-        """Return the connection that Airflow's own describes."""
+        """Return the connection with the settings of Airflow's connection."""
         name = self.keyturn_conn_id
         given = {setting: getattr(stored, field) for field, setting in STANDARD_FIELDS.items()}
         extra = stored.extra_dejson
@@ -161,7 +161,7 @@ class KeyturnTrigger(BaseTrigger):
         self.options = options
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what Airflow stores of it."""
+        """Return the trigger's class and arguments, which Airflow stores."""
         names = "keyturn_conn_id", "path", "method", "options"
         return f"{__name__}.KeyturnTrigger", {name: getattr(self, name) for name in names}
 

@@ -34,7 +34,7 @@ class KeyturnAuth(AuthConfigBase):
     Made from a name, it can be pickled. A copy shares its connection.
 
     Args:
-        connection: Where the tokens come from: a connection, or the name of a configured one.
+        connection: A connection, or the name of a configured one.
 
     Raises:
         keyturn.errors.ConfigurationError: dlt has neither a `connection`, nor a `provider` with

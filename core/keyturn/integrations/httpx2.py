@@ -7,7 +7,7 @@ import httpx2
 from keyturn.integrations._httpx import Flow, OneRequestHeaders
 
 
-class _Headers(OneRequestHeaders, httpx2.Headers):  # type: ignore[misc]  # for mypy, the one is httpx'
+class _Headers(OneRequestHeaders, httpx2.Headers):  # type: ignore[misc]  # for mypy, it is that of httpx
     plain = httpx2.Headers
 
 

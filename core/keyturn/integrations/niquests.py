@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class _Request(PreparedRequest):
-    """A prepared request that loses our headers when another URL is set.
+    """A prepared request that loses keyturn's headers when another URL is set.
 
-    To follow a redirect, niquests copies a request, and then sets the URL that it sends the copy
-    to. It calls the hook `pre_request` for the copy, which may then add ours again.
+    To follow a redirect, niquests copies a request, and then sets the URL of the copy. It calls the
+    hook `pre_request` for the copy, which may then add keyturn's headers again.
     """
 
     authorized: AuthorizedRequest | None = None
@@ -36,7 +36,7 @@ class _Request(PreparedRequest):
 
     @property
     def url(self) -> str | None:
-        """Where it is sent."""
+        """The URL to send it to."""
         return cast("str | None", self.__dict__["url"])
 
     @url.setter
@@ -45,7 +45,7 @@ class _Request(PreparedRequest):
         self.__dict__["url"] = value
 
     def replace_headers(self, sent: AuthorizedRequest | None) -> None:
-        """Replace our headers by others, or by none."""
+        """Replace keyturn's headers with others, or remove them."""
         for name, value in self.authorized.added if self.authorized else ():
             if self.headers.get(name) == value:
                 del self.headers[name]
@@ -77,10 +77,10 @@ class _Base(Adapter):
         return _own(request)
 
     def _may_mean_token(self, response: Response | AsyncResponse) -> AuthorizedRequest | None:
-        """Return what was sent, if a response to it may mean the token."""
+        """Return the sent request, if its response may refuse the token."""
         request = response.request
         sent: AuthorizedRequest | None = getattr(request, "authorized", None)
-        # A hook of the caller's may have replaced the token.
+        # A hook of the caller may have replaced the token.
         if (
             sent
             and self._auth.needs_body(sent, response.status_code, response.headers)
@@ -94,12 +94,12 @@ class KeyturnAuth(_Base, AuthBase):
     """Adds a connection's token, and the provider's own headers, to requests of `niquests.Session`.
 
     keyturn replaces a caller's `Authorization`, and `Accept: */*`, which niquests sends by
-    itself; all other headers of the caller stay. After a 401 that means the token, the token is
-    renewed and the request is sent once more, a file as its body from where it began. The API's own
-    response is returned when the body can't be sent again, or when there is no other token.
+    default; it keeps all other headers of the caller. After a 401 for a refused token, keyturn
+    renews the token and sends the request once more, and rewinds a file in its body. It returns the
+    API's own response if the body can't be sent again, or if no other token is available.
 
-    A redirected request has what is added here only if it leads to the API's origin, and has not
-    been elsewhere on its way. This reads the whole body of a 401, also with `stream=True`.
+    A redirected request has the added headers only if it leads to the API's origin, and no earlier
+    redirect led elsewhere. This reads the whole body of a 401, also with `stream=True`.
 
     Args:
         connection: A connection, or the name of a configured one. An adapter made from a name can
@@ -193,7 +193,7 @@ class AsyncKeyturnAuth(_Base, AsyncAuthBase):
 
 
 def _arguments(request: _Request) -> tuple[str, str, dict[str, str], bytes | None]:
-    """Return what `RequestAuth.authorize` takes, for a request without our headers."""
+    """Return the arguments of `RequestAuth.authorize` for a request, without keyturn's headers."""
     request.replace_headers(None)
     body = request.body
     content = body.encode() if isinstance(body, str) else body if isinstance(body, bytes) else None
@@ -212,7 +212,7 @@ def _leaving(request: _Request) -> Generator[None]:
     try:
         yield
     except errors.ForeignOrigin:
-        # Another host must not choose what is done with the token: it doesn't come back.
+        # Another host must not control requests with the token, so it is not added again.
         request.has_left = True
 
 

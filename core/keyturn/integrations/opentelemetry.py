@@ -118,7 +118,7 @@ class Instrumentation:
 
 
 class _Plugin:
-    """Gets the events of every connection."""
+    """Receives the events of every connection."""
 
     def __init__(self, listener: Instrumentation) -> None:
         self._listener = listener
@@ -153,7 +153,7 @@ def instrument(
 
 
 def uninstrument() -> None:
-    """Report no more events of every connection."""
+    """Stop reporting the events of every connection."""
     manager = plugin_manager()
     if manager.has_plugin(__name__):
         manager.unregister(name=__name__)

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class _Request(PreparedRequest):
-    """A prepared request that has our headers only while its URL leads to the API's origin.
+    """A prepared request that has keyturn's headers only while its URL leads to the API's origin.
 
-    To follow a redirect, requests copies a request and then sets the URL that it sends the copy
-    to. Each URL that is set is checked by itself, so that it doesn't matter how requests finds it.
+    To follow a redirect, requests copies a request and then sets the URL of the copy. Each new URL
+    is checked, so that it doesn't matter how requests finds it.
     """
 
     auth: RequestAuth
@@ -36,7 +36,7 @@ class _Request(PreparedRequest):
 
     @property
     def url(self) -> str | None:
-        """Where it is sent."""
+        """The URL to send it to."""
         return cast("str | None", self.__dict__["url"])
 
     @url.setter
@@ -45,7 +45,7 @@ class _Request(PreparedRequest):
         try:
             self.authorize()
         except errors.ForeignOrigin:
-            # Another host must not choose what is done with the token: it doesn't come back.
+            # Another host must not control requests with the token, so it is not added again.
             self.has_left = True
 
     def authorize(self) -> None:
@@ -63,7 +63,7 @@ class _Request(PreparedRequest):
             )
 
     def replace_headers(self, sent: AuthorizedRequest | None) -> None:
-        """Replace our headers by others, or by none."""
+        """Replace keyturn's headers with others, or remove them."""
         for name, value in self.authorized.added if self.authorized else ():
             if self.headers.get(name) == value:
                 del self.headers[name]
@@ -84,7 +84,7 @@ class _Request(PreparedRequest):
         return copied
 
     def as_given(self, sent: AuthorizedRequest) -> _Request:
-        """Return a copy without our headers and query."""
+        """Return a copy without keyturn's headers and query."""
         copied = self.copy()
         copied.replace_headers(None)
         copied.__dict__["url"] = sent.given_url
@@ -148,9 +148,9 @@ class KeyturnAuth(Adapter, AuthBase):
         requests calls this for each response to a request, redirects included.
         """
         request = cast("_Request", response.request)
-        # A response out of a cache has another kind of request.
+        # A cached response has another kind of request.
         sent: AuthorizedRequest | None = getattr(request, "authorized", None)
-        # A hook of the caller's may have replaced the token.
+        # A hook of the caller may have replaced the token.
         status, headers = response.status_code, response.headers
         if (
             sent
@@ -159,7 +159,7 @@ class KeyturnAuth(Adapter, AuthBase):
         ):
             again = self._auth.reauthorize(sent, status, headers, response.content)
             if again and _rewound(request):
-                # It goes into the history, which caches store, and redact less than they should.
+                # It becomes part of the history, which caches store without full redaction.
                 response.request = request.as_given(sent)
                 # requests doesn't call this for a response to `send`. A prepared request that is
                 # sent once more by the caller may be renewed again.

@@ -54,7 +54,7 @@ class KeyturnMiddleware:
         crawler: The crawler whose requests it authorizes.
 
     Raises:
-        keyturn.errors.ConfigurationError: Another middleware stands between it and the downloader,
+        keyturn.errors.ConfigurationError: Another middleware is between it and the downloader,
             Scrapy does not use asyncio, or the setting is not a connection.
         keyturn.errors.ForeignOrigin: A request with its own connection does not lead to the
             API's origin (RFC 6454); it isn't sent.
@@ -104,7 +104,7 @@ class KeyturnMiddleware:
         auth, given = self._auth(chosen), request.headers
         redirected_from: list[str] = request.meta.get("redirect_urls", [])
         try:
-            # Another host must not choose what is done with the token: it doesn't come back.
+            # Another host must not control requests with the token, so it is not added again.
             for url in redirected_from:
                 await aapi_for(auth, url)
             authorized = await auth.aauthorize(

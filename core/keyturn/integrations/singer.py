@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from requests import PreparedRequest
     from singer_sdk import RESTStream
 
-# The attribute of a request that the SDK has prepared, and hands over once more to send it.
+# The attribute of a request that the SDK has prepared, and passes again to send it.
 _PREPARED = "keyturn_prepared"
 
 
 class KeyturnAuthenticator(KeyturnAuth):
     """Adds a connection's token to a stream's requests, like the adapter for requests.
 
-    It is the class attribute `authenticator` of a `RESTStream`, for a connection that is not of the
-    tap's settings. The SDK hands over each request twice; it is authorized once.
+    It is the class attribute `authenticator` of a `RESTStream`, for a connection that does not come
+    from the tap's settings. The SDK passes each request twice; it is authorized once.
 
     Args:
         connection: A connection, or the name of a configured one.
@@ -35,7 +35,7 @@ class KeyturnAuthenticator(KeyturnAuth):
         """Add the token to a request, and a hook that reads its response."""
         if r.__dict__.pop(_PREPARED, False):
             return r
-        # The SDK repeats a request after a failure: then it is authorized anew.
+        # The SDK repeats a request after a failure; then it is authorized again.
         is_first = getattr(r, "authorized", None) is None
         request = super().__call__(r, *given)
         request.__dict__[_PREPARED] = is_first

@@ -36,7 +36,7 @@ class _Call:
     """A caller's request, and its redirected requests.
 
     Attributes:
-        url: The URL of the latest of them.
+        url: The URL of the latest one.
         is_redirected: Whether it is a redirected one.
         has_left: Whether one of them led to another origin.
     """
@@ -220,7 +220,7 @@ class _Authorizing(HTTPConnectionPool):
         except errors.ForeignOrigin:
             if not call.is_redirected:
                 raise
-            # Another host must not choose what is done with the token: it doesn't come back.
+            # Another host must not control requests with the token, so it is not added again.
             call.has_left = True
             return None
 
@@ -258,7 +258,7 @@ def _read(response: BaseHTTPResponse, *, is_read: bool) -> tuple[BaseHTTPRespons
     """Return a response that can still be read, and its whole body."""
     if is_read:
         return response, response.data
-    # As it came: the caller may want to decode it, or not.
+    # Not decoded: the caller decides that.
     raw = response.read(decode_content=False)
 
     def again(*, is_read: bool) -> HTTPResponse:

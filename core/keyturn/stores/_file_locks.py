@@ -77,7 +77,7 @@ def _wait_for(descriptor: int, path: Path, deadline: float) -> None:
             return
         now = time.monotonic()
         if now >= deadline:
-            raise TimeoutError(errno.ETIMEDOUT, f"the lock {path} did not come in time")
+            raise TimeoutError(errno.ETIMEDOUT, f"the lock {path} was not acquired in time")
         # The pause grows with the wait, so that many waiters check less often.
         time.sleep(min(max((now - start) / 200, _SHORTEST_PAUSE), _LONGEST_PAUSE, deadline - now))
 

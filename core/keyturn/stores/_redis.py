@@ -193,7 +193,9 @@ class RedisStore:
             if waited >= lease or self._hung.get(name) == holder:
                 if first == holder:  # the holder hangs, or another program has written the key
                     self._hung[name] = holder
-                raise TimeoutError(errno.ETIMEDOUT, f"the lock {name} did not come in {lease:g} s")
+                raise TimeoutError(
+                    errno.ETIMEDOUT, f"the lock {name} was not acquired in {lease:g} s"
+                )
             # The pause grows with the wait, so that a waiter is at most a tenth late.
             pause = min(max(waited / 10, _SHORTEST_PAUSE), _LONGEST_PAUSE, lease - waited)
             time.sleep(pause * _random.uniform(0.5, 1))

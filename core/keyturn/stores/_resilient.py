@@ -171,7 +171,7 @@ class ResilientStore:
             state.failing[operation] = reason
             _logger.warning(
                 "%s; continuing without the store. To use another, set `store`, or KEYTURN_STORE "
-                "where `store` is not set",
+                "if `store` is not set",
                 self.problem(),
             )
             self.on_outage(type(error).__name__)

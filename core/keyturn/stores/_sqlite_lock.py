@@ -54,6 +54,6 @@ def _begin(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("BEGIN EXCLUSIVE")
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
-            problem = f"the lock {path} did not come in time"
+            problem = f"the lock {path} was not acquired in time"
             raise TimeoutError(errno.ETIMEDOUT, problem) from None
         raise OSError(errno.EIO, f"the lock {path}: {error}") from None

@@ -61,7 +61,7 @@ def json_response(status: int, value: object, media_type: str = "application/jso
 
 
 def html_response(status: int, title: str) -> Response:
-    """Return an HTML page, as servers in front of an application send."""
+    """Return an HTML page, like those of servers in front of an application."""
     page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n"
     return Response(status, page.encode(), {"Content-Type": "text/html"})
 
@@ -104,8 +104,8 @@ def parameters_of_any_kind(request: ReceivedRequest, names: Collection[str]) -> 
 
     Args:
         request: The request.
-        names: The parameters that the endpoint reads: of a JSON object, others are ignored,
-            whatever they are.
+        names: The parameters that the endpoint reads: others of a JSON object are
+            ignored.
 
     Raises:
         MalformedBody: The body is neither, or one of these parameters is not a string.
@@ -113,7 +113,7 @@ def parameters_of_any_kind(request: ReceivedRequest, names: Collection[str]) -> 
     if request.media_type != "application/json":
         return form_parameters(request)
     given = json_object(request.body)
-    # Frameworks take null for a parameter that is absent.
+    # Frameworks treat null as an absent parameter.
     parameters = {name: given[name] for name in names if given.get(name) is not None}
     if not all(isinstance(value, str) for value in parameters.values()):
         raise MalformedBody("a parameter is not a string")

@@ -186,7 +186,11 @@ class RaisesOneSide(Acme):
         return super().token_request(settings)
 
 
-@broken("an attribute for a moment", "nothing_changed", "changes an attribute of the provider for")
+@broken(
+    "an attribute for a moment",
+    "nothing_changed",
+    "changes an attribute of the provider temporarily",
+)
 class ForAMoment(Acme):
     def api_request_headers(self, settings, token):
         self._side = settings.side

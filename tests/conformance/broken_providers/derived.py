@@ -146,7 +146,7 @@ class _Number(keyturn.plugins.DynamicValue):
         return ()
 
 
-@broken("a counter as a nonce", "dynamic_values", "_Number.value counts")
+@broken("a counter as a nonce", "dynamic_values", "_Number.value is a counter")
 class CountsNonces(Acme):
     def token_request(self, settings):
         request = super().token_request(settings)

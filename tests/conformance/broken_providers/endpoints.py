@@ -46,7 +46,7 @@ for _what, _message, _change in (
     ),
     (
         "of another client",
-        "another client_id",
+        "has a client_id that differs",
         lambda _, __, request: _replaced(request, "client_id", "acme-cli"),
     ),
     (

@@ -68,7 +68,7 @@ broken("a claim as a part of the host", "foreign_api_address", "api_url_for")(
 )
 
 
-@broken("a revocation at another host", "revocation", "none of the platform's hosts")
+@broken("a revocation at another host", "revocation", "not one of the platform's hosts")
 class RevokesElsewhere(Acme):
     def revocation_request(self, settings, token):
         url = settings.revocation_url or "https://tokens.other.example/revoke"
@@ -103,7 +103,7 @@ def _secret(token):
 
 
 for _what, _message, _change in (
-    ("without the token", "does not hold", lambda _, request, __: _with(request)),
+    ("without the token", "does not contain the token", lambda _, request, __: _with(request)),
     (
         "of another name",
         "as access_token",

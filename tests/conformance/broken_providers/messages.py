@@ -164,7 +164,7 @@ broken("a secret for all", "setting_defaults", "the setting pass_phrase has a de
         data={"api_headers": {"X-Side": "{side}"}, "token_headers": {"X-Pass": "{pass_phrase}"}},
     )
 )
-broken("a setting that nothing uses", "unused_names", "the setting region is used by nothing")(
+broken("a setting that nothing uses", "unused_names", "the setting region is not used")(
     _with(
         {"region": _field(str, "Region", default="eu")},
         data={"api_headers": {"X-Side": "{side}"}},

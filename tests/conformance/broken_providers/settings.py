@@ -44,7 +44,7 @@ def _checked(check):
     return type("Checked", (Acme,), data)
 
 
-broken("a check that remembers", "settings_alone", "the setting shop is right or wrong")(
+broken("a check that remembers", "settings_alone", "the setting shop is valid or not")(
     _checked(_unused_so_far)
 )
 broken("a check that reads a file", "no_input_or_output", "the check of a setting, opens a file")(
@@ -105,7 +105,7 @@ class SameSettings(Acme.settings):
         return cls._one[0]
 
 
-@broken("settings that are one object", "settings_alone", "SameSettings is the same object")
+@broken("settings that are one object", "settings_alone", "SameSettings returns the same object")
 class Same(Acme):
     settings = SameSettings
 

@@ -57,7 +57,9 @@ class SharedHeaders(Acme):
         return found
 
 
-@broken("a look whether a file exists", "no_input_or_output", "token_request looks at a file")
+@broken(
+    "a look whether a file exists", "no_input_or_output", "token_request reads the status of a file"
+)
 class LooksAtFile(Acme):
     def token_request(self, settings):
         request = super().token_request(settings)

@@ -169,7 +169,7 @@ def numeric(key: str) -> str:
         return key
 
 
-CHANGED = "read does not return what write was given"
+CHANGED = "read does not return the written entry"
 MIXED = "keys are mixed up"
 BROKEN = [
     Broken(memory(store, *arguments), test, message, shared=False)
@@ -199,7 +199,7 @@ BROKEN = [
         (InventsEntries, (), "keys_are_distinct", "read returns '' where no entry was written"),
         (RaisesWhereNothingIs, (), "keys_are_distinct", "return None where there is no entry"),
         (KeepsDeleted, (), "deletes", "read returns an entry after its deletion"),
-        (DeletesOnce, (), "deletes", "a missing entry is no error"),
+        (DeletesOnce, (), "deletes", "a missing entry is not an error"),
         (
             ChangingExpiry,
             (lambda end: math.inf if end > time.time() else end,),

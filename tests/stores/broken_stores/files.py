@@ -200,7 +200,7 @@ BROKEN = [
         (OpenSocket, "other users may open a socket of the store"),
         (AbstractSocket, "may connect to an abstract socket"),
         (ChangesTheUmask, "the store changes the umask of its process"),
-        (ChangesTheUmaskForAMoment, "changes the umask of its process, if only for a moment"),
+        (ChangesTheUmaskForAMoment, "changes the umask of its process, if only temporarily"),
         (ChangesTheDirectory, "changes the working directory of its process"),
         (Inherited, "inherit the open file"),
         (OpenPort, "other hosts may connect to a socket of the store, at '0.0.0.0'"),

@@ -159,9 +159,9 @@ BROKEN = [
         (SoftDelete, "deletes_from_files", ".deleted still has an entry after its deletion"),
         (SoftDeletedRows, "deletes_from_files", "db still has an entry after its deletion"),
         (Pickled, "damaged_files", "`read` runs code that is in a file"),
-        (RaisesForDamage, "damaged_files", "`read` raised LookupError, which keyturn takes for"),
+        (RaisesForDamage, "damaged_files", "`read` raised LookupError, which keyturn treats as"),
         (OneFile, "damaged_files", "after a file was damaged, `write` has no effect"),
-        (Sharded, "fork_with_locks_held", "it did not come in 1 s"),
+        (Sharded, "fork_with_locks_held", "it was not acquired in 1 s"),
         (Sharded, "locks_of_other_keys_are_free", "the lock of one key is held with that"),
     ]
 ]

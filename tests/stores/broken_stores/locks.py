@@ -250,8 +250,8 @@ HANGS = "lock_of_a_hanging_holder_is_taken_over"
 BROKEN = [
     row(WithoutLocks, "lock_excludes", "two threads hold the lock of one key at once"),
     row(WithoutLocks, "waiting_for_a_lock_ends", "entering a lock that is held did not raise"),
-    row(FailingLocks, "lock_excludes", "a lock did not come"),
-    row(GivesUpAtOnce, "lock_excludes", "a lock did not come"),
+    row(FailingLocks, "lock_excludes", "a lock was not acquired"),
+    row(GivesUpAtOnce, "lock_excludes", "a lock was not acquired"),
     row(one_lock_for_all, "locks_of_other_keys_are_free", "held with that of another"),
     row(PlainLocks, HANGS, "set `takes_over = False`"),
     row(ReentrantLocks, HANGS, "set `takes_over = False`"),

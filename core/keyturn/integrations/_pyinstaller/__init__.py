@@ -1,4 +1,4 @@
-"""What PyInstaller needs to know of keyturn; it finds this by the entry point `pyinstaller40`.
+"""keyturn's hooks for PyInstaller, which finds them by the entry point `pyinstaller40`.
 
 https://pyinstaller.org/en/stable/hooks.html#providing-pyinstaller-hooks-with-your-package
 """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PyInstaller.utils.hooks import collect_data_files, collect_entry_point, collect_submodules
 
-# Adapters and the kits for tests are there if the application imports them: they would bring every
-# client and tool that is installed where it is built. The command line has its own hook.
+# Adapters and the kits for tests are included only if the application imports them: they would add
+# every client and tool that is installed on the build machine. The command line has its own hook.
 _APART = (
     "keyturn.__main__",
     "keyturn._cli",
@@ -22,12 +22,12 @@ def _is_needed(name: str) -> bool:
 
 hiddenimports = collect_submodules("keyturn", filter=_is_needed)
 datas = []
-# `keyturn` names it for type checkers alone.
+# `keyturn` imports it for type checkers only.
 excludedimports = ["keyturn.testing"]
 for _provider in ("commercelayer", "generic", "norce", "orocommerce"):
     hiddenimports += collect_submodules(f"keyturn_{_provider}")
-# Third-party providers and plugins that are installed where the application is built, and their
-# metadata, by which keyturn finds them. A provider may be a TOML file.
+# Third-party providers and plugins that are installed on the build machine, and their metadata, by
+# which keyturn finds them. A provider may be a TOML file.
 for _group in ("keyturn.providers", "keyturn.plugins"):
     _datas, _modules = collect_entry_point(_group)
     datas += _datas

@@ -116,7 +116,7 @@ def _configuration() -> Configuration:
 
 
 def _raw(value: Any, location: str) -> RawSetting:
-    # A string may be read from the environment, as a number is then; and it may be a secret.
+    # A string may come from the environment, even for a number; and it may be a secret.
     return RawSetting(value, location, from_environment=isinstance(value, str))
 
 

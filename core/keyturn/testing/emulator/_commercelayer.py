@@ -47,7 +47,7 @@ _PARAMETERS = {
     "/oauth/revoke": ("client_id", "client_secret", "token", "token_type_hint"),
 }
 _STATUSES = {"invalid_client": 401, "unauthorized_client": 403}
-# The words of Doorkeeper, whose error codes and formats the server has.
+# The messages of Doorkeeper, whose error codes and formats the server uses.
 _DETAILS = {
     "invalid_client": "Client authentication failed due to unknown client, no client authentication"
     " included, or unsupported authentication method.",
@@ -200,7 +200,7 @@ class CommerceLayer(Origin):
         response = {
             "access_token": token.access_token,
             "token_type": "bearer",
-            # Rounded first: a rounding error would take a second from a new token.
+            # Rounded first: a rounding error would shorten a new token by a second.
             "expires_in": int(round(token.expires_at - now, 3)),
             "scope": token.scope,
             "created_at": int(token.created_at),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _HOST = "127.0.0.1"
 _ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - only who asks for it gets it
-# What a signed integer of 32 bits holds, as clients may store the lifetime in one.
+# The largest signed integer of 32 bits, in which clients may store the lifetime.
 _MAX_LIFETIME = (1 << 31) - 1
 _ORIGINS = (NorceCommerce, NorceStorm, OroCommerce, CommerceLayer)
 
@@ -169,7 +169,7 @@ class Emulator:
         return self._service(provider).origin.resource(variant)
 
     def token_requests(self, provider: str) -> int:
-        """Return the number of token received requests, including rejected ones.
+        """Return the number of received token requests, including rejected ones.
 
         Raises:
             keyturn.errors.ConfigurationError: The provider is unknown.
@@ -177,7 +177,7 @@ class Emulator:
         return self._service(provider).token_requests
 
     def api_requests(self, provider: str) -> int:
-        """Return the number of API received requests, including rejected ones.
+        """Return the number of received API requests, including rejected ones.
 
         Raises:
             keyturn.errors.ConfigurationError: The provider is unknown.

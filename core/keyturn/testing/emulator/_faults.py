@@ -22,7 +22,7 @@ _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 @attrs.frozen
 class Fault:
-    """What one token request gets instead of, or before, an ordinary response.
+    """The response to one token request instead of, or before, an ordinary one.
 
     Args:
         seconds: The delay of the response.

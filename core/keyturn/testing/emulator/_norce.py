@@ -105,7 +105,7 @@ class _Norce(Origin):
         }
 
     def _expiry(self, now: float, lifetime: int) -> int:
-        """Return a second in which no other token expires: nothing else makes two tokens differ."""
+        """Return a second in which no other token expires; tokens differ in nothing else."""
         self._expiries = {expiry for expiry in self._expiries if expiry > now}
         expiry = int(now + lifetime)
         while expiry in self._expiries:
@@ -164,7 +164,7 @@ class NorceCommerce(_Norce):
         return mine | super().settings(variant)
 
     def found(self, request: ReceivedRequest) -> Response | None:
-        """Return what is at a path: the application, or products by the Query API."""
+        """Return the resource at a path: the application, or products by the Query API."""
         if _norce_api.is_query(request):
             return _norce_api.entities(request, self.url)
         return super().found(request)
@@ -188,7 +188,7 @@ class NorceStorm(_Norce):
         return {"scope": "lab"} | super().settings(variant)
 
     def found(self, request: ReceivedRequest) -> Response | None:
-        """Return what is at a path: the application, or products."""
+        """Return the resource at a path: the application, or products."""
         if request.path == _norce_api.LIST_PRODUCTS:
             return _norce_api.listed_products(request)
         return super().found(request)

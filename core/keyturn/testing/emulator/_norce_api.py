@@ -25,7 +25,7 @@ LIST_PRODUCTS = "/1.1/ProductService.svc/rest/ListProducts2"
 _PAGE = 10
 _TIMES = {"Created": SINCE, "CreatedBy": 1}
 _SETS: dict[str, dict[str, dict[str, Any]]] = {
-    # By key, as it is written in a URL.
+    # By key, in the form of a URL.
     "Products": {
         str(product.number): {
             "Id": product.number,
@@ -52,7 +52,7 @@ _SETS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def is_query(request: ReceivedRequest) -> bool:
-    """Return whether a request is one to the Query API, whose paths are of any case."""
+    """Return whether a request is one to the Query API, whose paths are case-insensitive."""
     return request.path.lower().startswith(f"{QUERY.lower()}/")
 
 

@@ -1,4 +1,4 @@
-"""The protocol, by authlib's authorization server; the origin decides what differs."""
+"""The protocol, by authlib's authorization server; the origin has each provider's own rules."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Issued:
 
 
 class Authority(Protocol):
-    """What the authorization server needs from an origin."""
+    """The methods that the authorization server needs from an origin."""
 
     clients: dict[str, Client]
     issued: dict[str, Issued]

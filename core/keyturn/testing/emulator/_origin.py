@@ -79,7 +79,7 @@ class Origin(abc.ABC):
 
     @abc.abstractmethod
     def documents(self) -> Mapping[str, Callable[[], object]]:
-        """Return the paths of public JSON documents, metadata and keys, and what makes them."""
+        """Return the paths of public JSON documents (metadata and keys), and functions for them."""
 
     def rate_limit(self) -> RateLimit | None:
         """Return a new rate limit for one IP address, or None for no limit."""

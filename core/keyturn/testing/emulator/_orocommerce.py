@@ -54,7 +54,7 @@ _JSON_API = "application/vnd.api+json"
 _AUTH_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 _PARAMETERS = ("grant_type", "client_id", "client_secret", "scope")
 _STATUSES = {"invalid_client": 401, "no_encryption_key": 401, "server_error": 500}
-# The words of league/oauth2-server, which OroCommerce uses.
+# The messages of league/oauth2-server, which OroCommerce uses.
 _DESCRIPTIONS = {
     "invalid_client": "Client authentication failed",
     "invalid_request": "The request is missing a required parameter, includes an invalid parameter"
@@ -117,7 +117,7 @@ class OroCommerce(Origin):
         return attrs.evolve(response, headers={**response.headers, **challenge})
 
     def documents(self) -> dict[str, Callable[[], object]]:
-        """Return the metadata (RFC 8414) of both sides, as OroCommerce 6.0 has them."""
+        """Return the metadata (RFC 8414) of both sides, like OroCommerce 6.0."""
         below = f"{_APPLICATION}/.well-known/oauth-authorization-server"
         return {
             f"{below}/{prefix}oauth2-server": functools.partial(self._metadata, prefix)
@@ -196,7 +196,7 @@ def _resource(
     except InvalidParameter as error:
         return _api_error(400, "filter constraint", f"{error.name} can't be {error.value!r}.")
     links = page.links(url)
-    # The real server does not count what it does not return.
+    # The real server counts only the resources that it returns.
     links.pop("last", None)
     return _as_accepted(request, {"data": page.items, "links": links})
 

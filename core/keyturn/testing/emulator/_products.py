@@ -27,7 +27,7 @@ class Product:
 
     Args:
         number: Its number, from 1.
-        code: What it is ordered by.
+        code: Its code for orders.
         name: Its name.
         price: Its price, without tax.
     """
@@ -47,7 +47,7 @@ PRODUCTS = tuple(
 
 
 class InvalidParameter(Exception):
-    """A parameter of a query is not what the API reads.
+    """The API does not accept a parameter of a query.
 
     Args:
         name: The parameter.
@@ -79,13 +79,13 @@ def integer(parameters: Mapping[str, str], name: str, default: int, least: int, 
 
 @attrs.frozen
 class Page:
-    """A page of a list, as JSON:API's `page[number]` and `page[size]` ask for it.
+    """A page of a list, by JSON:API's `page[number]` and `page[size]`.
 
     Args:
-        items: What is on the page.
+        items: The items on the page.
         number: Its number, from 1.
-        size: How many there may be on a page.
-        total: How many there are on all pages.
+        size: The maximum number of items on a page.
+        total: The number of items on all pages.
     """
 
     items: Sequence[dict[str, Any]]
@@ -95,7 +95,7 @@ class Page:
 
     @classmethod
     def asked(cls, request: ReceivedRequest, items: Sequence[dict[str, Any]], most: int) -> Page:
-        """Return the page that a request asks for, of ten items unless it says otherwise.
+        """Return the requested page, of ten items by default.
 
         Raises:
             InvalidParameter: The number, or the size, can't be that of a page.
@@ -108,7 +108,7 @@ class Page:
 
     @property
     def count(self) -> int:
-        """How many pages there are."""
+        """The number of pages."""
         return max(1, -(-self.total // self.size))
 
     def links(self, url: str) -> dict[str, str]:

@@ -26,7 +26,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "keyturn-emulator"
     sys_version = ""
-    # One packet for head and body: two would wait 40 ms for each other.
+    # One packet for head and body: with two, the client would wait 40 ms.
     wbufsize = -1
     disable_nagle_algorithm = True
 
@@ -83,7 +83,7 @@ class Listener(ThreadingHTTPServer):
         except (OSError, OverflowError, ValueError) as error:
             raise ConfigurationError(
                 f"the emulator can't listen on port {port} of {host!r}: {error}.",
-                hint="Choose another port, or 0 for any that are free; and a host of this machine.",
+                hint="Choose another port, or 0 for free ones, and a host of this machine.",
             ) from error
 
     @property
@@ -94,11 +94,11 @@ class Listener(ThreadingHTTPServer):
     def server_bind(self) -> None:
         """Bind the port, without a DNS query for this machine's name."""
         socketserver.TCPServer.server_bind(self)
-        # A client may be gone before it is accepted: to wait for the next would block all ports.
+        # A client may close its connection before it is accepted: waiting would block all ports.
         self.socket.setblocking(False)  # noqa: FBT003 - its only argument
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; that its port doesn't block is inherited on some systems."""
+        """Accept a connection; on some systems it inherits the port's non-blocking mode."""
         connection, address = super().get_request()
         connection.setblocking(True)  # noqa: FBT003 - its only argument
         return connection, address

@@ -53,7 +53,7 @@ class Service:
         self._stopping = threading.Event()
 
     def start(self, url: str) -> None:
-        """Serve at a URL from now on."""
+        """Start to serve at a URL."""
         self.origin.url = url
         self._stopping.clear()
 

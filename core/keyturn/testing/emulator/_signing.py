@@ -30,7 +30,7 @@ def _key() -> RSAKey:
 
 
 def _names(key: RSAKey, *, by_certificate: bool) -> dict[str, str]:
-    """Return what names the key in a header; there is no certificate, so a made-up digest."""
+    """Return the key's name in a header; without a certificate, its digest is made up."""
     thumbprint = key.thumbprint()
     if not by_certificate:
         return {"kid": thumbprint}
@@ -61,7 +61,7 @@ def signed(
 
 
 def public_keys(algorithm: _Algorithm, *, by_certificate: bool = False) -> dict[str, Any]:
-    """Return the JWK Set (RFC 7517 section 5) that verifies what `signed` returns."""
+    """Return the JWK Set (RFC 7517 section 5) that verifies the result of `signed`."""
     key = _key()
     names = _names(key, by_certificate=by_certificate)
     return {"keys": [{**key.as_dict(private=False), "use": "sig", "alg": algorithm, **names}]}

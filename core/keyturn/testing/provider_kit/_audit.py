@@ -66,12 +66,12 @@ _OTHERS = {
 _CALLS = {
     "time.sleep": "sleeps",
     "threading.Thread.start": "starts a thread",
-    "os.stat": "looks at a file",
+    "os.stat": "reads the status of a file",
     "random.seed": "seeds the random numbers of the whole process",
     "codecs.register": "registers a codec",
     "locale.setlocale": "changes the locale",
     "signal.setitimer": "sets a timer of the process",
-    "os.register_at_fork": "registers what forked processes do",
+    "os.register_at_fork": "registers a fork hook",
 }
 _ACTS = _NETWORK | _PROCESSES | _OTHERS
 _LOCAL = {"127.0.0.1", "localhost", "::1", None, b"127.0.0.1", b"localhost"}
@@ -86,7 +86,7 @@ class Watch:
         places: The files and directories of the provider's own code.
         address: Host and port that may be reached; None for none.
         is_strict: Whether files, threads and the environment count, besides network and processes.
-        attempts: What was seen: what it does, and where.
+        attempts: The recorded actions, each with its place.
     """
 
     places: tuple[str, ...]
@@ -135,7 +135,7 @@ _watches: list[Watch] = []
 def culprit(places: tuple[str, ...]) -> str:
     """Return the line of the provider's own code that runs now; empty if none does.
 
-    What a module does that the provider imports is not the provider's own.
+    Actions of modules that the provider imports do not count.
     """
     frame: FrameType | None = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - as the docs say
     return line_in(frame, places)
@@ -161,7 +161,7 @@ def watched(watch: Watch) -> Generator[list[tuple[str, str]]]:
     try:
         yield watch.attempts
     finally:
-        with contextlib.suppress(ValueError):  # a check that hung leaves it to the next
+        with contextlib.suppress(ValueError):  # a check that hung has left it acquired
             _watches.remove(watch)
 
 
@@ -200,9 +200,9 @@ def install() -> None:
     _wrap(random, "seed", "random.seed")
     _wrap(codecs, "register", "codecs.register")
     _wrap(locale, "setlocale", "locale.setlocale")
-    for name in {"setitimer"} & vars(signal).keys():  # Windows has none
+    for name in {"setitimer"} & vars(signal).keys():  # Windows does not have it
         _wrap(signal, name, f"signal.{name}")
-    for name in {"register_at_fork"} & vars(os).keys():  # nor has it this
+    for name in {"register_at_fork"} & vars(os).keys():  # nor this
         _wrap(os, name, f"os.{name}")
     stat = os.stat
     _wrap(os, "stat", "os.stat")

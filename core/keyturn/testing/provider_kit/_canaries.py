@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _ALGORITHMS = (
     *("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "blake2b", "blake2s"),
 )
-# Of them no word has four in a row.
+# No word has four of them in a row.
 LETTERS = "BDFGJKNQVWXZ"
-# How many characters of a canary count as a part of it.
+# A part of a canary has at least this many characters.
 _FEW = 4
 
 
@@ -63,7 +63,7 @@ def encoded(text: str) -> list[str]:
 
 
 def digests_of(subject: Subject, name: str, changes: Mapping[str, Any]) -> list[str]:
-    """Return the digests of a secret, and of it beside the client's id, in all encodings."""
+    """Return the digests of a secret, alone and with the client ID, in all encodings."""
     values = {**subject.values, **changes}
     secret, client_id = str(values[name]), str(values.get("client_id", ""))
     hashed = {secret, f"{secret}\n"}
@@ -89,5 +89,5 @@ def found_in(forms: list[str], text: str) -> bool:
     """Return whether a string has one of the forms of a secret, or another encoding of it."""
     if any(form in text for form in forms):
         return True
-    # The first is the secret itself: whatever else it may be encoded as.
+    # The first is the secret itself, for further encodings.
     return Redaction([Secret(forms[0])]).text(text) != text

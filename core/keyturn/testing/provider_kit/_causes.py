@@ -1,4 +1,4 @@
-"""The causes of failures: the provider's function that a failure comes from."""
+"""The causes of failures: the provider's function that causes each failure."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from keyturn._providers.provider import Provider
     from keyturn.testing.provider_kit._examples import CheckFailed
 
-# What a provider keeps, reads or does between its calls shows in several of them, and in other
-# methods than do it.
+# State that a provider keeps, and its side effects, may appear in several checks, and in other
+# methods than the one that causes them.
 _IMPURE = "impure"
 _IMPURITY = {
     checks_request.repeatable_request.__name__,
@@ -43,7 +43,7 @@ _IMPURITY = {
 }
 
 
-# Each makes its result of its arguments; what none of them is may be a part of any.
+# Each of these depends only on its arguments; any other function may be a part of all results.
 _METHODS = {
     "token_request",
     "read_token",
@@ -65,7 +65,7 @@ class Causes:
 
     @property
     def is_impure(self) -> bool:
-        """Whether what the provider keeps, reads or does has been found: it may show anywhere."""
+        """Whether kept state or a side effect was found, which may appear in any check."""
         return _IMPURE in self._found
 
     def first(self, name: str, failure: CheckFailed) -> str:
@@ -76,10 +76,10 @@ class Causes:
             failure: Its failure.
         """
         if checks_settings.settings_alone.__name__ in self._found.values():
-            return checks_settings.settings_alone.__name__  # nothing is sure after it
+            return checks_settings.settings_alone.__name__  # no later result is reliable
         if not failure.at and checks_data.data.__name__ in self._found.values():
-            return checks_data.data.__name__  # what is made of wrong data is wrong
-        # Where no message names the place, an earlier failure in what has run is the cause.
+            return checks_data.data.__name__  # results of wrong data are wrong too
+        # If no message names the place, an earlier failure in the called functions is the cause.
         own = [_IMPURE] if name in _IMPURITY or failure.is_impure else []
         own.append(_place(failure.at) or re.sub(r"[0-9]+", "0", failure.what))
         known = (self._found[key] for key in (*own, *failure.ran) if key in self._found)
@@ -115,7 +115,7 @@ def raised_at(provider: Provider[Any], error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None:
         frame = trace.tb_frame
-        # Each frame for itself: the innermost of the provider's own is looked for.
+        # Frame by frame, to find the innermost one of the provider's own code.
         if line_in(frame, places) and frame.f_code.co_filename.startswith(places):
             name = f"{Path(frame.f_code.co_filename).name}:{trace.tb_lineno}"
             found = f"{frame.f_code.co_name}, {name}"

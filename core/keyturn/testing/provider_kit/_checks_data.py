@@ -24,7 +24,7 @@ _SECRET_REGEX = re.compile(
     r"(?:^|_)(?:secret|password|passphrase|private_key|api_?key|token|credential|pin)s?$"
 )
 _UNKNOWN = "surely_not_a_setting"
-# What checks refuse in most cases, as plain values.
+# Plain values that most checks refuse.
 PROBES: tuple[Any, ...] = (
     *(
         "a",
@@ -62,7 +62,7 @@ def data(subject: Subject) -> None:
     mistakes = problems(provider)
     if mistakes:
         raise CheckFailed(
-            "; ".join(map(str, mistakes)) + ".", "correct what is named before each colon."
+            "; ".join(map(str, mistakes)) + ".", "correct the datum before each colon."
         )
     if not subject.provider.title:
         subject.note("title: is empty; it is the platform's name as people write it.")
@@ -75,7 +75,7 @@ def settings_class(subject: Subject) -> None:
         is_open_string = kind_of(field.type)[0] is str and not field.metadata.get("choices")
         if _SECRET_REGEX.search(field.name) and is_open_string:
             raise CheckFailed(
-                f"the setting {field.name} is a secret by its name, and is shown in every "
+                f"the setting {field.name} has the name of a secret, and is shown in every "
                 "repr, log and traceback.",
                 f"annotate {field.name} as keyturn.Secret.",
             )
@@ -112,8 +112,8 @@ def settings_read(subject: Subject) -> None:
             raise CheckFailed(
                 f"without the setting {name}, and with an unknown one, only these mistakes are "
                 f"reported: {', '.join(sorted(reported)) or 'none'}.",
-                "leave reading to the settings class: no __init__, converter or validator of your "
-                "own; check settings that depend on each other in problems().",
+                "leave conversion to the settings class, without an __init__, converter or "
+                "validator; check settings that depend on each other in problems().",
             )
 
 
@@ -123,7 +123,7 @@ def schema_of_checks(subject: Subject) -> None:
     found = subject.call("settings_schema", subject.provider.settings_schema)["properties"]
     for name, field in fields_of(cls).items():
         if not field.metadata.get("check"):
-            continue  # the usual check, which has its schema
+            continue  # the default check, which has a schema
         for probe in PROBES:
             is_wrong = value_problem(field, probe) is not None
             if accepts(found[name], probe) is not is_wrong:

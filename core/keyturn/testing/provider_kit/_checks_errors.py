@@ -24,7 +24,7 @@ _CODES: dict[str, type[errors.KeyturnError]] = {
     "invalid_scope": errors.InvalidScope,
     "unauthorized_client": errors.TokenRequestRefused,
 }
-# What is no matter of the credentials, and passes by itself or not.
+# Statuses that do not concern the credentials, transient or not.
 _OTHER_CODES: dict[str, type[errors.KeyturnError]] = {
     "invalid_request": errors.TokenRequestRefused,
     "invalid_grant": errors.TokenRequestRefused,
@@ -33,7 +33,7 @@ _OTHER_CODES: dict[str, type[errors.KeyturnError]] = {
 }
 # RFC 6749 section 4.1.2.1 and RFC 8628 section 3.5.
 _TRANSIENT = {"server_error", "temporarily_unavailable", "slow_down"}
-# Pages of servers in front of an application have such words, and mean none of them.
+# Pages of servers in front of an application contain such words without their OAuth meaning.
 _PAGE = (
     "Error: invalid_client, unauthorized_client, invalid client or secret, unauthorized, access "
     "denied, forbidden, bad request, token expired, credentials, client_id, invalid_scope, failed"

@@ -1,4 +1,4 @@
-"""Check of the URLs that a hostile response can make a token be sent to."""
+"""Check of the URLs to which a hostile response can redirect a token."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 _ADDRESSES = ("token_url", "api_url", "revocation_url")
 _EVIL = "https://evil.example/api"
 _SLUGS = ("evil.example/", "evil.example#", "a@evil.example")
-# The depths at which a response holds a URL.
+# The depths of a URL in a response.
 _DEPTHS = (1, 2, 3)
-# Names of claims in claims.
+# Names of claims that contain claims.
 _MOST = 100
 # Claims of a JWT in which a platform may have an address.
 _CLAIMS = (
@@ -51,7 +51,7 @@ _PLACEHOLDER_REGEX = re.compile(r"https://[^/]*\{([a-z0-9_]+)(?:\[[^{}]*)?\}\.([
 
 
 class _Anything(dict[str, Any]):
-    """Fields of a response that all have one value, whatever their name."""
+    """Fields of a response with any name, all with one value."""
 
     def __init__(self, value: object) -> None:
         super().__init__(made_up=value)
@@ -80,7 +80,7 @@ def foreign_api_address(subject: Subject) -> None:
         "api_url_for",
         lambda: subject.effective_provider.api_url_for(subject.settings(), None),
     )
-    # The simplest first: a message about a deeper one would mislead.
+    # The simplest first, for the simplest message.
     for depth in _DEPTHS:
         for value in values:
             _try_token(subject, token_with(token, value, depth), domains)
@@ -140,7 +140,7 @@ def shared_domains(subject: Subject) -> None:
 
 
 def _judge_made_hosts(subject: Subject) -> None:
-    """Check the hosts that methods make of settings, as those of templates are."""
+    """Check the hosts that methods make from settings, like those of templates."""
     here = elsewhere(subject).here
     for case, outcome in here.items():
         name = case.removeprefix("another ")
@@ -157,7 +157,7 @@ def _judge_made_hosts(subject: Subject) -> None:
 
 
 def requested_host(parts: Mapping[str, str]) -> str:
-    """Return the host of the address in what a method returned, by part."""
+    """Return the host of each address that a method returned, by part."""
     return host_of(parts.get("url") or parts.get("", "").strip("'"))
 
 
@@ -222,7 +222,7 @@ def jwt_with(token: Token, value: str, names: list[str], depth: int = 1) -> Toke
     try:
         _, payload, _ = token.access_token.split(".")
         own: Any = json.loads(base64.urlsafe_b64decode(payload + "=="))
-    except (ValueError, TypeError):  # it is none
+    except (ValueError, TypeError):  # not a URL
         own = ()
     keys = list(dict.fromkeys((*names, *own, *_CLAIMS)))
     content: Any = value

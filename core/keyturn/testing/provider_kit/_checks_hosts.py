@@ -1,4 +1,4 @@
-"""Checks of what hostile settings do to URLs."""
+"""Checks of URLs made from hostile settings."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def hostile_urls(subject: Subject) -> None:
 
 
 def _harmless(subject: Subject, name: str) -> dict[str, str]:
-    """Return a harmless value for a setting that has none, if one can be made up."""
+    """Return a harmless value for a setting without one, if one can be generated."""
     if name in subject.values:
         return {}
     cls = subject.provider.settings
@@ -121,7 +121,7 @@ def _harmless(subject: Subject, name: str) -> dict[str, str]:
 
 
 def _addresses(subject: Subject, changes: dict[str, Any]) -> dict[str, str]:
-    """Return the URLs that settings lead to.
+    """Return the URLs of all requests with some settings.
 
     Raises:
         keyturn.errors.ConfigurationError: The settings, or a URL, are rejected.
@@ -161,7 +161,7 @@ def _addresses(subject: Subject, changes: dict[str, Any]) -> dict[str, str]:
 
 
 def _api_headers(provider: Provider[Any], settings: Settings) -> list[tuple[str, str]]:
-    """Return the headers of an API request; other checks report what is raised."""
+    """Return the headers of an API request; other checks report exceptions."""
     with contextlib.suppress(Exception):
         name, value = provider.authorization(settings, _TOKEN)
         return [(name, value), *provider.api_request_headers(settings, _TOKEN).items()]
@@ -173,7 +173,7 @@ def _authorization_names(provider: Provider[Any]) -> tuple[str, str]:
 
 
 def _is_named(name: str, message: str) -> bool:
-    """Return whether a message names a setting, and not just a host of that name."""
+    """Return whether a message names a setting, not only a host of that name."""
     return re.search(rf"(?<![\w/.-]){re.escape(name)}(?![\w-]|\.\w)", message) is not None
 
 

@@ -1,4 +1,4 @@
-"""Checks across tenants and processes: what is made for one is not seen by another."""
+"""Checks across tenants and processes: results for one do not depend on another."""
 
 from __future__ import annotations
 
@@ -135,13 +135,13 @@ def _judge_raised(here: Mapping[str, Outcome]) -> None:
 
 
 def _judge_choices(subject: Subject, here: Mapping[str, Outcome]) -> None:
-    """Check that what a user chooses changes something."""
+    """Check that each choice of a user has an effect."""
     provider = subject.provider
     reads = (provider.read_error, provider.token_rejected, provider.for_settings)
     if any(
         getattr(each, "__func__", None) is not getattr(Provider, each.__name__) for each in reads
     ):
-        return  # what differs may be in responses that are not tried
+        return  # the difference may be in responses that are not tried
     known = {name for rule in provider.settings.rules for name in (*rule.when, rule.setting)}
     for name, field in fields_of(provider.settings).items():
         outcomes = [
@@ -163,7 +163,7 @@ def _judge_choices(subject: Subject, here: Mapping[str, Outcome]) -> None:
 
 
 def _judge_zeros(here: Mapping[str, Outcome]) -> None:
-    """Check that 0 is not taken for a setting that is not given."""
+    """Check that 0 is distinguished from a missing setting."""
     for case, outcome in here.items():
         name = case.removesuffix(" as 0")
         is_used = here.get(f"another {name}", here[BASE]) != here[BASE]
@@ -188,24 +188,24 @@ def _judge_hosts(name: str, usual: Outcome, other: Outcome) -> None:
 
 
 def _judge_iterators(subject: Subject) -> None:
-    """Check that no attribute is used up by the first call."""
+    """Check that no attribute is an iterator, which the first call exhausts."""
     for cls in own_classes(subject.provider):
         for name, value in vars(cls).items():
             if isinstance(value, (GeneratorType, map, filter, zip)):
                 raise CheckFailed(
-                    f"{name} is a {type(value).__name__}: the first call uses it up.",
+                    f"{name} is a {type(value).__name__}, which the first call exhausts.",
                     f"let {name} be a tuple.",
                 )
 
 
 def _judge_returned(subject: Subject) -> None:
-    """Check that what a method has returned stays as it was returned."""
+    """Check that no method changes an object that it returned earlier."""
     settings, token = subject.settings(), subject.token()
     others = [read(subject.provider.settings, case.values)[0] for case in cases(subject)]
     provider = subject.effective_provider
     returned: Any = {}
     before: dict[str, str] = {}
-    with contextlib.suppress(Exception):  # other checks report what it raises
+    with contextlib.suppress(Exception):  # other checks report its exceptions
         returned = provider.api_request_headers(settings, token)
         before = dict(returned)
         for each in others:
@@ -242,7 +242,7 @@ def _all_differences(
 
 
 def _differences(one: Outcome, other: Outcome) -> Iterator[tuple[str, str, str]]:
-    """Yield the method, the part and the other's value of what differs."""
+    """Yield the method, the part and the other value of each difference."""
     for method, parts in one.items():
         for part in sorted({*parts, *other[method]}):
             if parts.get(part) != other[method].get(part):
@@ -254,14 +254,14 @@ def _is_anothers(
     found: Elsewhere,
     difference: tuple[str, str, str, str],
 ) -> bool:
-    """Return whether a value is what was made of the settings of another case."""
+    """Return whether a value is the result for the settings of another case."""
     case, method, part, value = difference
     key = "" if part == "value" else part
     mine = here[case][method].get(key)
     others = [each for each in here if each != case]
     if any(here[each][method].get(key) == value != mine for each in others):
         return True
-    # All are alike in one process, and not in the other.
+    # All are equal in one process, but not in the other.
     there = {parts[method].get(key) for parts in found.outcomes.values()}
     if len(there) == 1 < len({parts[method].get(key) for parts in here.values()}):
         return True

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from keyturn._providers.settings import Settings
     from keyturn.testing.provider_kit._subject import Subject
 
-# What never is a part of the token request, whatever the provider.
+# Settings that are never a part of the token request.
 _ALWAYS_CONTEXT = {"api_url", "revocation_url"}
 _TOKEN = Token("made-up-token", "Bearer", 4e9)
 _CREDENTIALS = {"client_id", "token_url"}
@@ -53,7 +53,8 @@ def fingerprint(subject: Subject) -> None:
     _judge(subject, same)
     if unvaried:
         subject.note(
-            f"no second value could be made up, so these are not varied: {', '.join(unvaried)}."
+            "the kit can't generate a second value for these settings, so it does not vary them: "
+            f"{', '.join(unvaried)}."
         )
 
 
@@ -77,7 +78,7 @@ def scope_order(subject: Subject) -> None:
                 "return the values from scope(settings), and leave scope out of `parameters`.",
             )
         return
-    subject.note("scope: two values could not be made up, so their order is not checked.")
+    subject.note("scope: the kit can't generate two values, so it does not check their order.")
 
 
 def scope_values_sent(subject: Subject) -> None:
@@ -139,7 +140,7 @@ def _changed(subject: Subject, name: str) -> TokenRequest | None:
 
 def _candidates(subject: Subject, name: str) -> Iterator[Any]:
     if name == "private_key":
-        # It need not fit the algorithm: only the change matters here.
+        # It may not suit the algorithm: only the change matters here.
         yield "-----BEGIN PRIVATE KEY-----\nmade up\n-----END PRIVATE KEY-----"
     yield from candidates(subject.provider, name)
 

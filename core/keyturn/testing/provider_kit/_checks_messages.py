@@ -1,4 +1,4 @@
-"""Check of what a provider says to people: warnings, problems, messages and titles."""
+"""Check of a provider's messages for people: warnings, problems and titles."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def plugin_messages(subject: Subject) -> None:
 
 
 def _quotes(secret: str, text: str) -> bool:
-    """Return whether a string has a part of a secret that is made up here, or a digest of it."""
+    """Return whether a string has a part of a generated secret, or a digest of it."""
     if not set(secret) <= set(LETTERS):
         return False
     digests = (hashlib.new(each, secret.encode(), usedforsecurity=False) for each in _DIGESTS)
@@ -77,7 +77,7 @@ def _declared(subject: Subject) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
 
 
 def _checks(subject: Subject) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
-    """Yield what the checks of settings say about values that are wrong."""
+    """Yield the messages of the checks of settings about wrong values."""
     for name, field in fields_of(subject.provider.settings).items():
         check = field.metadata.get("check")
         if check is None:
@@ -101,7 +101,7 @@ def _converted(field: attrs.Attribute[Any], value: object) -> Any:
 
 
 def _spoken(subject: Subject) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
-    """Yield the warnings, and the problems of settings that do not go together."""
+    """Yield the warnings, and the problems of settings that contradict each other."""
     cls = subject.provider.settings
     for values in _combinations(subject):
         hidden = tuple(str(values[name]) for name in secret_settings(cls) if values.get(name))
@@ -114,7 +114,7 @@ def _spoken(subject: Subject) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
                 yield "problems: what one says of a setting", message, ()
                 if path not in fields_of(cls):
                     raise CheckFailed(
-                        f"problems names {path}, which is no setting.",
+                        f"problems names {path}, which is not a setting.",
                         "let each of problems begin with the name of a setting, or with none.",
                     )
         if problems or read(cls, values)[0] is None:
@@ -132,7 +132,7 @@ def _spoken(subject: Subject) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
 
 
 def _problems(settings: Settings) -> list[Any]:
-    """Return what `problems` says of settings, which it must leave as they are."""
+    """Return the result of `problems` for settings, which it must not change."""
     before = dict(vars(settings))
     found: Any = settings.problems()
     if isinstance(found, str):
@@ -142,7 +142,7 @@ def _problems(settings: Settings) -> list[Any]:
         )
     problems = list(itertools.islice(iter(found), _MOST + 1))
     if vars(settings) != before:
-        raise CheckFailed("problems changes the settings.", "let problems only look at them.")
+        raise CheckFailed("problems changes the settings.", "let problems read them only.")
     return problems
 
 
@@ -155,7 +155,7 @@ def _some(given: Any) -> list[Any]:
 
 
 def _combinations(subject: Subject) -> Iterator[Mapping[str, Any]]:
-    """Yield settings, their secrets such as occur nowhere by chance."""
+    """Yield settings with secrets that occur nowhere by chance."""
     names = secret_settings(subject.provider.settings)
     for case in cases(subject):
         canaries = {name: canary() for name in names if name in case.values}
@@ -175,7 +175,7 @@ def _combinations(subject: Subject) -> Iterator[Mapping[str, Any]]:
 
 
 def _unchecked(cls: type[Settings], values: Mapping[str, Any]) -> Settings:
-    """Return settings as they are while `problems` looks at them."""
+    """Return settings in the state in which `problems` reads them."""
     settings = cls.__new__(cls)
     for name, field in fields_of(cls).items():
         vars(settings)[name] = (

@@ -1,4 +1,4 @@
-"""Checks of what the provider's methods do besides what they return."""
+"""Checks of the side effects of the provider's methods."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def no_input_or_output(subject: Subject) -> None:
     token = subject.token()
     for method, work in (reading, *_methods(subject, token)):
         watch, printed = Watch(own_places(subject.provider), is_strict=True), io.StringIO()
-        # Other checks report what else is wrong with the method.
+        # Other checks report other defects of the method.
         with (
             contextlib.redirect_stdout(printed),
             watched(watch) as attempts,
@@ -70,7 +70,7 @@ def nothing_changed(subject: Subject) -> None:
     """The provider's methods change neither their arguments nor any shared state."""
     token = subject.token()
     other = cases(subject)[-1].values
-    # Of other settings, so that a change shows that has been made for the usual ones.
+    # For other settings, to detect a change that was made for the usual ones.
     before = global_state()
     for settings in (subject.settings(), subject.settings(**other)):
         for method, work in _methods(subject, token, settings):
@@ -102,7 +102,7 @@ def _judge_changes(
         repr(vars(subject.provider).get(name)) != value for name, value in assigned
     ):
         raise CheckFailed(
-            f"{method} changes an attribute of the provider for a moment, in which other threads "
+            f"{method} changes an attribute of the provider temporarily, while other threads "
             "use it.",
             f"let {method} use local variables.",
         )
@@ -121,7 +121,7 @@ def _judge_changes(
 
 @contextlib.contextmanager
 def _assigned(provider: Provider[Any]) -> Generator[list[tuple[str, str]]]:
-    """Note which attributes of a provider are set in a `with` block."""
+    """Record which attributes of a provider are set in a `with` block."""
     cls, noted = type(provider), list[tuple[str, str]]()
     usual = cls.__setattr__
 

@@ -1,4 +1,4 @@
-"""Check of which of an API's responses mean the token."""
+"""Check of which API responses reject the token."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def token_rejected(subject: Subject) -> None:
     wrong = (each for each in provider.rejected_status if each == _LIMITED or each >= _SERVER)
     for status in wrong:
         raise CheckFailed(
-            f"rejected_status names {status}, which never means the token.",
+            f"rejected_status names {status}, which never rejects a token.",
             "let rejected_status name the statuses with which the API rejects a token.",
         )
     for what, response in _declared_rejections(provider):
@@ -56,12 +56,12 @@ def token_rejected(subject: Subject) -> None:
         raise CheckFailed(
             "token_rejected never returns True: a token that the API rejects is used until it "
             "expires.",
-            "let token_rejected return True for a 401 that means the token.",
+            "let token_rejected return True for a 401 that rejects the token.",
         )
 
 
 def _declared_rejections(provider: Provider[Any]) -> Iterator[tuple[str, ReadResponse]]:
-    """Yield responses that mean the token by the provider's data."""
+    """Yield responses that reject the token according to the provider's data."""
     headers, now = {"content-type": "application/json"}, time.time()
     for status in sorted(provider.rejected_status - {401}):
         yield f"rejected_status names {status}", ReadResponse(status, headers, b"{}", now)
@@ -72,7 +72,7 @@ def _declared_rejections(provider: Provider[Any]) -> Iterator[tuple[str, ReadRes
 
 
 def _rejections(subject: Subject) -> Iterator[bool]:
-    """Yield what `token_rejected` says of rejections as platforms write them."""
+    """Yield the results of `token_rejected` for rejections in platforms' formats."""
     provider, settings = subject.effective_provider, subject.settings()
     challenge = {
         "www-authenticate": 'Bearer error="invalid_token"',

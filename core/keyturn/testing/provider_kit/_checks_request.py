@@ -1,4 +1,4 @@
-"""Checks of the token request, and of what the provider's methods do while making it."""
+"""Checks of the token request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from keyturn.testing.provider_kit._subject import Subject
 
 HEADER_NAME_REGEX = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-# Placeholders for what differs from request to request.
+# Placeholders for values that differ from request to request.
 _CHANGING = {
     "{uuid}": r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
     "{assertion}": r"[\w-]+\.[\w-]+\.[\w-]+",
@@ -75,7 +75,7 @@ def well_formed_request(subject: Subject) -> None:
     address = known_address(request)
     if not (local or address.startswith("https://")):
         raise CheckFailed(
-            f"the token endpoint is {address}, but secrets go over https only.",
+            f"the token endpoint is {address}, but keyturn sends secrets by https only.",
             "correct token_url, or token_request.",
         )
     for name, value in request.headers.items():
@@ -177,7 +177,7 @@ def _parts(request: TokenRequest) -> dict[str, str]:
 
 
 def _as_json(wanted: object, sent: str) -> str:
-    """Return what is documented as a string; a table is JSON, in the order that is sent."""
+    """Return a documented value as a string; a table is JSON, in the order that is sent."""
     if not isinstance(wanted, Mapping):
         return str(wanted)
     with contextlib.suppress(ValueError):
@@ -206,7 +206,7 @@ def _literal(request: TokenRequest) -> str:
 
 
 def _matches(golden: str, sent: str) -> bool:
-    # What a step's response has is documented as any value.
+    # Values of a step's response may be any in the documentation.
     of_steps = map(re.escape, _STEP_VALUE_REGEX.split(sent))
     if re.fullmatch(".+?".join(of_steps), golden, re.DOTALL):
         return True

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from keyturn.testing.provider_kit._subject import Subject
 
 _MOVED = "https://moved.example/made-up/revoke"
-# Such as occurs nowhere by chance, and shows what is cut or changed.
+# It occurs nowhere by chance, and shows truncation and changes.
 _TOKEN = f"made-up.revoked.{'aB3' * 100}~+/_=="
 
 
@@ -44,7 +44,7 @@ def revocation(subject: Subject) -> None:
         raise CheckFailed(f"revocation_request goes to {request.url}, which is not https.", fix)
     if not any(is_below(request.url, domain) for domain in own_domains(subject)):
         raise CheckFailed(
-            f"revocation_request goes to {request.url}, on none of the platform's hosts.",
+            f"revocation_request goes to {request.url}, which is not one of the platform's hosts.",
             "derive the URL from token_url, or name its domain in api_domains.",
         )
     redacted = request.redacted()
@@ -53,14 +53,14 @@ def revocation(subject: Subject) -> None:
             raise CheckFailed("revocation_request shows the token as a plain string.", fix)
     sent = (*request.headers.values(), request.query, request.body.decode())
     if not any(found_in(forms_of(token.access_token), text) for text in sent):
-        raise CheckFailed("revocation_request does not hold the token.", fix)
+        raise CheckFailed("revocation_request does not contain the token.", fix)
     _judge_parameters(subject, request, token)
     _judge_client(subject, request)
     _judge_moved(subject, token)
 
 
 def _judge_parameters(subject: Subject, request: TokenRequest, token: Token) -> None:
-    """Check what RFC 7009 section 2.1 has of a revocation request."""
+    """Check a revocation request against RFC 7009 section 2.1."""
     given = dict(request.parameters)
     fix = "start from self.revocation_to(url, settings, token)."
     if "grant_type" in given or (request.scope and request.scope_name):
@@ -83,7 +83,7 @@ def _judge_parameters(subject: Subject, request: TokenRequest, token: Token) -> 
 
 
 def _judge_client(subject: Subject, request: TokenRequest) -> None:
-    """Check that the client authenticates itself (RFC 7009 section 2.1), at an endpoint for it."""
+    """Check that the client authenticates (RFC 7009 section 2.1), at the revocation endpoint."""
     fix, last = "start from self.revocation_to(url, settings, token).", subject.request()
     given, client = dict(request.parameters), subject.values.get("client_id")
     if request.method == "GET" != last.method:
@@ -92,7 +92,7 @@ def _judge_client(subject: Subject, request: TokenRequest) -> None:
     if request.method == last.method and is_same:
         raise CheckFailed("revocation_request goes to the token endpoint.", fix)
     if isinstance(client, str) and given.get("client_id", client) != client:
-        raise CheckFailed("revocation_request has another client_id than the settings.", fix)
+        raise CheckFailed("revocation_request has a client_id that differs from the settings.", fix)
     names = {name.lower() for name, _ in request.extra_headers}
     is_known = request.certificate or "authorization" in names or len(list(request.secrets())) > 1
     if list(last.secrets()) and not is_known:

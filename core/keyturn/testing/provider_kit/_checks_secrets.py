@@ -65,7 +65,7 @@ def _judge_shown(subject: Subject, request: TokenRequest, changes: Mapping[str, 
         if any(each in text for text in (request.url, *strings) for each in digests):
             raise CheckFailed(
                 f"a plain digest of the setting {name} is in the URL or shown in the redacted "
-                "token request: anyone who sees it can try secrets until one fits.",
+                "token request: anyone who sees it can test guessed secrets.",
                 "where the platform requires it, let it be a keyturn.plugins.DynamicValue, or a "
                 "Secret, in a parameter or header.",
             )
@@ -73,7 +73,7 @@ def _judge_shown(subject: Subject, request: TokenRequest, changes: Mapping[str, 
             raise CheckFailed(
                 f"the setting {name} is shown in the redacted token request, as a plain string.",
                 "give a parameter or header the Secret itself, never what reveal() returns; what "
-                "is computed from it is a keyturn.plugins.DynamicValue, or a Secret in its turn.",
+                "is computed from it is a keyturn.plugins.DynamicValue, or another Secret.",
             )
 
 
@@ -165,7 +165,7 @@ def redaction(subject: Subject) -> None:
     suspected = (
         (where, text)
         for where, text in output
-        # To look for all at once takes a third of the time.
+        # A search for all at once takes a third of the time.
         if any_form.text(text) != text
         or any(form in text for form in every)
         or any(is_partly_in(part, text) for part in parts.values())
@@ -243,7 +243,7 @@ def _check_api_headers(
 def _failure_output(
     subject: Subject, status: int, changes: dict[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    """Yield what is shown when the endpoint returns the whole request in an error."""
+    """Yield the output for an endpoint that returns the whole request in an error."""
 
     def echo(request: ReceivedRequest) -> Response:
         message = f"{request.target} {request.headers} {request.body.decode()}"
@@ -274,7 +274,7 @@ def _success_output(subject: Subject, changes: dict[str, Any]) -> Iterator[tuple
 def _method_output(
     subject: Subject, changes: Mapping[str, Any], token: Token
 ) -> Iterator[tuple[str, str]]:
-    """Call the methods for other settings, too; yield what is wrong with them."""
+    """Call the methods for other settings too; yield their errors."""
     cls = subject.provider.settings
     every: list[Any] = [read(cls, {**case.values, **changes})[0] for case in cases(subject)]
     for settings in (each for each in every if each is not None):

@@ -1,4 +1,4 @@
-"""Checks of settings together: defaults, rules, and what nothing uses."""
+"""Checks of settings together: defaults, rules, and unused settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from keyturn.testing.provider_kit._subject import Subject
 
 _ROUNDS = 12
-# What keyturn itself uses, by these names.
+# Names that keyturn itself uses.
 _KNOWN = {
     "scope",
     *DATA,
@@ -65,19 +65,19 @@ def settings_alone(subject: Subject) -> None:
     values = [case.values for case in cases(subject)]
     for name, known in compared(subject.provider).items():
         for value in known if name in fields_of(cls) else ():
-            _mistakes(cls, {**values[0], name: value})  # what it raises is reported
+            _mistakes(cls, {**values[0], name: value})  # its exceptions are reported
     first = [_mistakes(cls, each) for each in values]
     again = [_mistakes(cls, each) for each in reversed(values)][::-1]
     if first != again or any(first):
         names = {mistake.path for each in (*first, *again) for mistake in each} - {""}
         what = f"the setting {min(names)} is" if names else "settings are"
         raise CheckFailed(
-            f"{what} right or wrong after others were read: the check, or problems, remembers.",
+            f"{what} valid or not depending on earlier settings: a check, or problems, has state.",
             "let checks and problems use the value alone.",
         )
     if read(cls, values[0])[0] is read(cls, values[0])[0]:
         raise CheckFailed(
-            f"{cls.__name__} is the same object whenever it is made, whatever its values.",
+            f"{cls.__name__} returns the same object for different values.",
             "leave __new__ of the settings class as it is.",
         )
 
@@ -92,7 +92,7 @@ def _default_problem(field: Any) -> str | None:
     except WrongValueError as mistake:
         return str(mistake)
     check = field.metadata.get("check")
-    # An empty string stands for a setting that is left out.
+    # An empty string means that a setting is left out.
     return check(value) if check and value not in ("", ()) else None
 
 
@@ -111,7 +111,7 @@ def rules_agree(subject: Subject) -> None:
             if wrong:
                 raise CheckFailed(
                     f"rules: the one about {rule.setting} has {name} as {wrong[0]!r}, which is "
-                    "none of its choices.",
+                    "not one of its choices.",
                     "correct rules.",
                 )
         if _is_always(rule, fields) and rule.must_be is ABSENT:
@@ -132,7 +132,7 @@ def rules_agree(subject: Subject) -> None:
 
 
 def _is_always(rule: Rule, fields: Mapping[str, Any]) -> bool:
-    """Return whether a rule holds for all settings: what it needs is always given."""
+    """Return whether a rule holds for all settings, because its conditions always do."""
     return all(
         condition is GIVEN and fields[name].default is REQUIRED
         for name, condition in rule.when.items()
@@ -185,7 +185,7 @@ def unused_names(subject: Subject) -> None:
     for name in () if are_free else fields:
         if name not in used | _KNOWN:
             raise CheckFailed(
-                f"the setting {name} is used by nothing.",
+                f"the setting {name} is not used.",
                 f"use {{{name}}} in a template or settings.{name} in a method, or remove the "
                 f"setting {name}.",
             )

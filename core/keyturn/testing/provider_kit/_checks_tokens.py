@@ -1,4 +1,4 @@
-"""Checks of tokens: their lifetimes, and what is not a token."""
+"""Checks of tokens: their lifetimes, and responses without a token."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SHORT = 2.0
 _OTHER = 1234.0
 # More than a day.
 _DAYS = 100_800.0
-# How long ago the request was sent whose response is read, in seconds.
+# The age of the request, in seconds, when its response is read.
 _AGO = 100.0
 _INVALID_NUMBERS = (0, -1, -3600)
 _INVALID_STRINGS = ("soon", "", "1e3", "2001-01-01T00:00:00Z")
@@ -170,7 +170,7 @@ def short_lifetime(subject: Subject) -> None:
 
 
 def _count_from_request(subject: Subject, seconds: float) -> None:
-    """Read a response to a request of a while ago."""
+    """Read a response to a request that was sent some time ago."""
     provider, settings, request = subject.effective_provider, subject.settings(), subject.request()
     sent_at = float(int(time.time() - _AGO))
     reply = subject.sample.living(provider, seconds, sent_at)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _DOUBLE_REGEX = re.compile(r"(?i)([a-z]+) +\1 ")
 _MOST_SENT = 60
-# The last shows what is cut, encoded or left out of a token (RFC 6750 section 2.1).
+# The last shows truncation, encoding or omission in a token (RFC 6750 section 2.1).
 _LONG = f"made-up.{'aB3' * 200}-._~+/_=="
 _OTHERS = ("made-up-token-of-later", _LONG)
 _MOVED = "https://moved.example/made-up"
@@ -63,7 +63,7 @@ def sync_and_async(subject: Subject) -> None:
     """Sync and async callers get the same token and headers, for one token request."""
     import asyncio  # slow to import, and needed here only
 
-    subject.token()  # reports what is wrong if there is none
+    subject.token()  # reports the cause if there is none
     store = MemoryStore()
     connection, other = (subject.connect(store=store, is_lean=False) for _ in range(2))
     before = len(subject.endpoint.received)
@@ -114,7 +114,7 @@ def api_headers(subject: Subject) -> None:
     if len({str(name).lower() for name in others}) < len(others):
         raise CheckFailed(
             "api_request_headers returns a header twice.",
-            "let api_request_headers have each name once: its case makes no difference.",
+            "let api_request_headers have each name once: names are case-insensitive.",
         )
     for name in others:
         if isinstance(name, str) and header_name(name):
@@ -148,7 +148,7 @@ def api_headers(subject: Subject) -> None:
 
 
 def _judge_authorization(subject: Subject, token: Token) -> None:
-    """Check what carries the token where it is not in a header of the usual form."""
+    """Check a token that is not in a header of the usual form."""
     provider, settings = subject.effective_provider, subject.settings()
     other = attrs.evolve(token, access_token=_OTHERS[0], extra=_others(token.extra))
     (name, value), (_, later) = (
@@ -163,8 +163,7 @@ def _judge_authorization(subject: Subject, token: Token) -> None:
         )
     if value == later:
         raise CheckFailed(
-            "authorization returns the same for two tokens: what carries the token is not made "
-            "of it.",
+            "authorization returns the same for two tokens: the value is not made of it.",
             "correct authorization_value, or authorization(settings, token).",
         )
 
@@ -197,7 +196,7 @@ def token_headers_of_any(subject: Subject) -> None:
     names = own_strings(subject.provider)
     of_response = [token_with(token, line, depth) for depth in (1, 2)]
     of_claims = [jwt_with(token, line, names, depth) for depth in (1, 2)]
-    # The scope has no line breaks, wherever it comes from.
+    # The scope has no line breaks, whatever its source.
     of_token = (attrs.evolve(token, token_type=line),)
     for own in other_settings(subject):
         for hostile in (*of_response, *of_claims, *of_token):
@@ -209,7 +208,7 @@ def _judge_lines(subject: Subject, settings: Settings, hostile: Token) -> None:
     provider = subject.provider_for(settings)
     for method in ("authorization", "api_request_headers"):
         found: list[tuple[str, str]] = []
-        # What it raises for unusual fields, other checks report.
+        # Other checks report its exceptions for unusual fields.
         with contextlib.suppress(Exception):
             made: Any = getattr(provider, method)(settings, hostile)
             found = [made] if isinstance(made, tuple) else [*made.items()]
@@ -217,7 +216,7 @@ def _judge_lines(subject: Subject, settings: Settings, hostile: Token) -> None:
             raise CheckFailed(
                 f"{method} puts a field of the token's response, or a claim of the token, into a "
                 "header, with its line breaks.",
-                f"let {method} check what comes from the token.",
+                f"let {method} check values from the token.",
             )
 
 
@@ -266,7 +265,7 @@ def _names(subject: Subject) -> list[str]:
 
 def _is_kept(subject: Subject, declared: RateLimit) -> bool:
     """Return whether exactly as many requests are sent as the burst allows."""
-    subject.token()  # reports what is wrong if there is none
+    subject.token()  # reports the cause if there is none
     now, store = time.time(), MemoryStore()
     clock = Clock(time=lambda: now, monotonic=lambda: now, sleep=lambda _: None)
     has_clients = "client_id" in subject.values

@@ -1,4 +1,4 @@
-"""Checks of values in the token request: sent as they are, and made of what they say."""
+"""Checks of values in the token request: sent unchanged, and made only from their inputs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _NOW = 1_900_000_000.0
 _SECRET = "Made+Up/S3cret%2B%20=&" + "xY7" * 30
 _OTHER = "another-s3cret"
-# Each differs from the one above by what a careless method removes.
+# Each differs from the one above by something that a careless method removes.
 _NEAR = (
     _SECRET.swapcase(),
     f"{_SECRET}=",
@@ -46,7 +46,7 @@ _NEAR = (
     f"{_SECRET} ",
     f" {_SECRET}",
 )
-# Of characters beyond ASCII, for whom they are accepted.
+# With characters beyond ASCII, where they are accepted.
 _WIDE = f"{_SECRET}\ufb01\u00e9"
 _NEAR_WIDE = (_SECRET, f"{_SECRET}fi\u00e9", f"{_SECRET}\ufb01e\u0301", f"{_SECRET}??")
 
@@ -59,7 +59,7 @@ def exact_credentials(subject: Subject) -> None:
             continue
         usual, other = (_sent(subject, name, value) for value in (_SECRET, _OTHER))
         if usual is None or usual == other:
-            continue  # it is none of the request's, or must have a form of its own
+            continue  # it is not in the request, or must have its own format
         pairs = [(value, usual) for value in _NEAR]
         wide = _sent(subject, name, _WIDE)
         pairs += [(value, wide) for value in _NEAR_WIDE if wide is not None]
@@ -108,20 +108,20 @@ def dynamic_values(subject: Subject) -> None:
                 )
             if kind_of(fields[name].type)[0] is Secret and not list(one.secrets()):
                 raise CheckFailed(
-                    f"{kind}.value is made of the secret {name}, but {kind}.secrets returns none.",
+                    f"{kind}.value uses the secret {name}, but {kind}.secrets returns none.",
                     f"let {kind}.inputs return {name} as a Secret, and leave secrets as it is.",
                 )
     found = elsewhere(subject) if usual else None
     if found and set(found.made) & set(found.made_here):
         raise CheckFailed(
-            f"{', '.join(type(each).__name__ for each in usual.values())}.value counts: another "
-            "process makes the same values again.",
-            "let value use uuid, secrets or keyturn's {uuid} for what no other request has.",
+            f"{', '.join(type(each).__name__ for each in usual.values())}.value is a counter: "
+            "another process returns the same values.",
+            "let value use uuid, secrets or keyturn's {uuid} for a value unique to a request.",
         )
 
 
 def own_values(request: TokenRequest) -> Iterator[tuple[str, DynamicValue]]:
-    """Yield the dynamic values of a request whose class is not keyturn's, with their place."""
+    """Yield a request's dynamic values of classes that are not keyturn's, with their place."""
     for kind, pairs in (("parameter", request.parameters), ("header", request.extra_headers)):
         for name, value in pairs:
             if isinstance(value, DynamicValue) and not type(value).__module__.startswith(
@@ -135,7 +135,7 @@ def _judge_value(key: str, value: DynamicValue) -> None:
     if list(value.inputs()) != list(value.inputs()):
         raise CheckFailed(
             f"{kind}.inputs of the {key} returns something else each time.",
-            f"let {kind}.inputs return only what stays the same.",
+            f"let {kind}.inputs return only constant values.",
         )
     first: Any = made(value)
     if not isinstance(first, str):
@@ -143,7 +143,7 @@ def _judge_value(key: str, value: DynamicValue) -> None:
             f"{kind}.value of the {key} returns {type(first).__name__}.",
             f"let {kind}.value return a string.",
         )
-    if made(value) != first:  # it is random in its own way, or reads a clock
+    if made(value) != first:  # it has its own random numbers, or reads a clock
         with stopped(type(value)):
             reads_clock = made(value) == made(value)
     else:
@@ -179,7 +179,7 @@ def _is_made_of(name: str, one: DynamicValue, other: DynamicValue) -> bool:
 
 
 def _read_by(value: DynamicValue, key: str, settings: Settings) -> set[str]:
-    """Return the settings that a value reads of those that it holds."""
+    """Return the settings that a value reads from the settings object in it."""
     seen: set[str] = set()
 
     class Traced(type(settings)):  # type: ignore[misc]  # a class of the provider's
@@ -197,13 +197,13 @@ def _read_by(value: DynamicValue, key: str, settings: Settings) -> set[str]:
 
 
 def _sent(subject: Subject, name: str, value: str) -> tuple[str, dict[str, str], bytes] | None:
-    """Return what is sent for a value of a setting; None if it is rejected."""
+    """Return the sent string for a value of a setting; None if it is rejected."""
     settings, _ = read(subject.provider.settings, {**subject.values, name: value})
     if settings is None:
         return None
     try:
         request = subject.prepared(settings)[1]
-        # A signature is slow to make, and hides what it is made of.
+        # A signature is slow to make, and hides its inputs.
         parameters = [
             each for each in request.parameters if not isinstance(each[1], ClientAssertion)
         ]

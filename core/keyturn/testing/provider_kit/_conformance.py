@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from keyturn.testing.provider_kit._subject import Subject
 
-# The likeness (difflib's ratio) from which a name counts as misspelt.
+# The similarity (difflib's ratio) from which a name counts as misspelled.
 _LIKENESS = 0.8
 
 
@@ -110,7 +110,7 @@ def subject_of(case: ProviderConformance) -> AbstractContextManager[Subject]:
 
 def _test(name: str) -> Callable[[ProviderConformance], None]:
     def test(self: ProviderConformance) -> None:
-        __tracebackhide__ = True  # pytest then shows the message and nothing else
+        __tracebackhide__ = True  # pytest then shows only the message
         with subject_of(self) as subject:
             found = failed(name, subject, _causes.setdefault(type(self), Causes()))
         if found is None:

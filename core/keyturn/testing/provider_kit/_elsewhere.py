@@ -1,4 +1,4 @@
-"""The same provider in a second process: another hash seed, another time, nothing imported yet."""
+"""The same provider in a second process, with another hash seed, time, and no imports."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from keyturn.testing.provider_kit._subject import Subject
 
 _SECONDS, _MORE = 60.0, 5.0
-# How Python starts, in which this process and that one must differ.
+# The options of Python's start in which the two processes must differ.
 _OTHER = {
     "PYTHONHASHSEED": "20261127",
     "TZ": "Pacific/Kiritimati",
@@ -46,18 +46,18 @@ _OTHER = {
 
 @attrs.frozen(slots=False)
 class Elsewhere:
-    """What a second process found.
+    """The findings of a second process.
 
     Args:
         provider: The provider.
         cases: The settings that both processes use.
         reply: The response with a token that both read.
         error: The response with an error that both read.
-        outcomes: What the provider made there, by the case's name.
-        effects: What its import did: what, and where.
-        touched: What its methods have changed that all code of a process shares.
-        made: What its values that differ each time have made there; as digests.
-        made_here: The first that they have made here.
+        outcomes: The provider's results there, by the case's name.
+        effects: The side effects of its import, each with its place.
+        touched: The shared state of the process that its methods have changed.
+        made: The digests of its values there that differ each time.
+        made_here: The first of these values in this process.
         problem: Why there are no outcomes; empty if there are some.
     """
 
@@ -74,7 +74,7 @@ class Elsewhere:
 
     @functools.cached_property
     def here(self) -> Mapping[str, Outcome]:
-        """What the provider makes in this process, where it is looked at first."""
+        """The provider's results in this process, by default."""
         return collect(self.provider, self.cases, self.reply, self.error)
 
 
@@ -82,12 +82,12 @@ _kept: Kept[Elsewhere] = Kept()
 
 
 def elsewhere(subject: Subject) -> Elsewhere:
-    """Return what a second process makes of a provider; it is started once for all checks."""
+    """Return the findings of a second process, which is started once for all checks."""
     return _kept.get(subject) or start([subject])[0]
 
 
 def start(subjects: Sequence[Subject]) -> list[Elsewhere]:
-    """Start one second process for several providers; return what it finds, and keep it."""
+    """Start one second process for several providers; keep and return its findings."""
     found, specifications = [], []
     installed = {each.name for each in installed_providers()}
     for subject in subjects:
@@ -109,7 +109,7 @@ def start(subjects: Sequence[Subject]) -> list[Elsewhere]:
 
 
 def _made_here(subject: Subject) -> Sequence[str]:
-    """Return what values make that differ each time; here the settings given come first."""
+    """Return the values that differ each time; here, those of the given settings come first."""
     if is_data_alone(subject.provider):
         return ()
     first, *_, last = (case.values for case in cases(subject))
@@ -146,7 +146,7 @@ def _specification(made: Elsewhere, installed: AbstractSet[str]) -> dict[str, An
 
 
 def _is_found(provider: Provider[Any]) -> bool:
-    """Return whether the provider is the one that its name leads to."""
+    """Return whether the provider's name finds this provider."""
     try:
         return plugins.provider(provider.name) is provider
     except errors.KeyturnError:

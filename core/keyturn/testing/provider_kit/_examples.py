@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class CheckFailed(AssertionError):
-    """A provider does not do what every provider must do.
+    """A provider fails a check.
 
     Args:
         what: What is wrong, as a sentence.
         fix: What to change, as a sentence.
         at: Where to change it: the file and the line, or the key; empty if unknown.
-        is_impure: Whether the provider did what none of its methods must do.
-        ran: The provider's own functions that ran, where the message names none.
+        is_impure: Whether the provider had a side effect that no method may have.
+        ran: The provider's own functions that ran, if the message names none.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class Examples:
     Args:
         request: The documented token request.
         response: A documented response with a token.
-        lifetime: The seconds that the token of `response` lives.
+        lifetime: The lifetime of the token of `response` in seconds.
         errors: Documented errors.
         api: What an API request needs.
-        context: The settings that are no part of the token request; None when not given.
+        context: The settings that are not part of the token request; None if not given.
         others: Other values of settings than those given.
     """
 

@@ -1,4 +1,4 @@
-"""What all code of a process shares, and a provider must leave as it is."""
+"""State that all code of a process shares, which a provider must not change."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Besides keyturn's own modules: what its requests go through.
+# The modules through which keyturn's requests go, besides its own.
 _MODULES = (
     *("builtins", "codecs", "decimal", "http.client", "json", "json.decoder", "json.encoder"),
     *(
@@ -46,7 +46,7 @@ _KIT = "keyturn.testing"
 
 
 def global_state() -> dict[str, object]:
-    """Return what is shared, by names that a message can show."""
+    """Return the shared state, by names for messages."""
     state: dict[str, object] = {
         "the environment": dict(os.environ),
         "the working directory": str(Path.cwd()),
@@ -92,7 +92,7 @@ def global_state() -> dict[str, object]:
 
 
 def _loaded() -> dict[str, object]:
-    """Return what modules share that few programs import."""
+    """Return the shared state of modules that few programs import."""
     state: dict[str, object] = {}
     if "asyncio" in sys.modules:
         policy = getattr(sys.modules["asyncio.events"], "_event_loop_policy", None)
@@ -109,7 +109,7 @@ def _umask() -> int:
 
 
 def changed(before: dict[str, object], after: dict[str, object]) -> list[str]:
-    """Return the names of what has changed; what is new is not shared yet."""
+    """Return the names of changed state; new names are not shared yet."""
     found: list[str] = []
     for name, one in before.items():
         other = after.get(name, one)
@@ -121,10 +121,10 @@ def changed(before: dict[str, object], after: dict[str, object]) -> list[str]:
 
 
 class _Members(dict[str, Any]):
-    """What a module or a class has; the functions and classes in it are compared by identity."""
+    """The attributes of a module or a class; functions and classes are compared by identity."""
 
     def replaced(self, other: _Members) -> Iterator[str]:
-        """Yield the names of the functions and classes that are others."""
+        """Yield the names of the functions and classes that were replaced."""
         for key, value in self.items():
             if other.get(key, value) is not value and isinstance(value, _CODE):
                 yield key
@@ -135,7 +135,7 @@ def _is_keyturn(name: str) -> bool:
 
 
 def _members(name: str, module: Any) -> dict[str, object]:
-    """Return what a module and its classes have, by their names."""
+    """Return the attributes of a module and of its classes, by their names."""
     members = _Members(vars(module))
     found: dict[str, object] = {name: members}
     for key, value in members.items():

@@ -1,4 +1,4 @@
-"""A limited time for each check: a provider that waits forever ends no test run."""
+"""A time limit for each check, so that a provider that waits forever does not block the tests."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ T = TypeVar("T")
 
 SECONDS = 20.0
 """The seconds that a check may take."""
-# How many quarters of that are added where the code does not stay on one line.
+# How many quarters of that are added if the code does not stay on one line.
 _PARTS = 16
 
 
 class Hung(CheckFailed):
-    """A check did not end in time; its thread is still there."""
+    """A check did not end in time; its thread still runs."""
 
 
 def within_limit(
@@ -52,18 +52,18 @@ def within_limit(
     forget()
     return Hung(
         f"a method of the provider does not end within {SECONDS:g} s.",
-        "let it wait for nothing and loop over nothing without end.",
+        "remove waits and endless loops from it.",
         at=where,
     )
 
 
 def _join(thread: threading.Thread, places: tuple[str, ...]) -> str:
-    """Wait for a thread; return where the provider's code stands if the thread does not end.
+    """Wait for a thread; if it does not end, return the current line of the provider's code.
 
-    A machine with much to do is slow: only a line on which the code stays ends the wait early.
+    A busy machine is slow: the wait ends early only if the code stays on one line.
     """
     thread.join(SECONDS)
-    if not thread.is_alive():  # as nearly always: what follows would take a tenth of a run
+    if not thread.is_alive():  # as nearly always: the rest would take a tenth of a run
         return ""
     where = _waiting(places)
     for _ in range(_PARTS):
@@ -75,7 +75,7 @@ def _join(thread: threading.Thread, places: tuple[str, ...]) -> str:
 
 
 def _waiting(places: tuple[str, ...]) -> str:
-    """Return the line of the provider's code on which a thread stands."""
+    """Return the line of the provider's code that a thread runs."""
     frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - documented
     lines = (line_in(frame, places) for frame in frames.values())
     return next(filter(None, lines), "")

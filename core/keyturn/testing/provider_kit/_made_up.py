@@ -1,4 +1,4 @@
-"""Settings made up from a provider's JSON Schema, for what a check needs and was not given."""
+"""Settings generated from a provider's JSON Schema, for checks that need missing ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _VALID = dt.timedelta(days=1)
 
 
 def completed(provider: Provider[Any], given: Mapping[str, Any], directory: Path) -> dict[str, Any]:
-    """Return valid settings: those given, and made-up ones for what is missing.
+    """Return valid settings: the given ones, and generated ones for the missing ones.
 
     Args:
         provider: The provider.
@@ -58,26 +58,26 @@ def completed(provider: Provider[Any], given: Mapping[str, Any], directory: Path
     for name in schema["required"]:
         _make_up(provider, name, values, directory)
     _, mistakes = read(provider.settings, values)
-    # What is missing may be required by other settings.
+    # Other settings may require a missing one.
     for name in sorted({mistake.path for mistake in mistakes} & properties.keys()):
         _make_up(provider, name, values, directory)
     settings, mistakes = read(provider.settings, values)
     if settings is not None:
         return values
     raise errors.ConfigurationError(
-        f"settings for {provider.name} could not be made up; {len(mistakes)} problem(s):",
+        f"the kit can't generate settings for {provider.name}; {len(mistakes)} problem(s):",
         problems=mistakes,
         hint="Give these settings.",
     )
 
 
 def _require_known(provider: Provider[Any]) -> None:
-    """Raise for a rule that names an unknown setting: no schema can be made of it."""
+    """Raise for a rule that names an unknown setting, which has no schema."""
     for rule in provider.settings.rules:
         for name in {*rule.when, rule.setting} - fields_of(provider.settings).keys():
             raise errors.ConfigurationError(
-                f"{provider.name}: rules of {provider.settings.__name__} name {name}, which is no "
-                "setting.",
+                f"{provider.name}: rules of {provider.settings.__name__} name {name}, which is not "
+                "a setting.",
                 hint="Correct rules.",
             )
 

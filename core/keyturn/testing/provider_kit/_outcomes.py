@@ -1,4 +1,4 @@
-"""What a provider makes of settings, as plain values that two processes can compare."""
+"""The results of a provider for settings, as plain values that two processes can compare."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
     from keyturn._providers.provider import Provider
 
-# The time at which values of a request are made, in epoch seconds.
+# The time for values of a request, in epoch seconds.
 _NOW = 1_900_000_000.0
 _MOST = 1000
-# Settings made until one has the place of another; most often the first has it.
+# How many settings are created until one has the identity of another; usually the first.
 _MOST_PLACES = 20_000
 _MOST_TIMES = 5
 
 Outcome = dict[str, dict[str, str]]
-"""By the method's name, each part of its result as a string; secrets are digests."""
+"""Each part of a method's result as a string, by the method's name; secrets are digests."""
 
 
 @attrs.frozen
 class Case:
-    """Settings, and what a token endpoint and an API send to them.
+    """Settings, and the responses of a token endpoint and an API.
 
     Args:
         name: What distinguishes them, such as "another tenant".
@@ -56,7 +56,7 @@ def collect(
     provider: Provider[Any], cases: Sequence[Case], reply: Response, error: Response
 ) -> dict[str, Outcome]:
     """Return the outcomes of each case, all methods for one after the other."""
-    used: list[Any] = []  # as long as it lives, no others get its identity
+    used: list[Any] = []  # while it exists, no other object gets its identity
 
     def outcome(case: Case) -> Outcome:
         usual = read(provider.settings, case.values)[0]
@@ -87,15 +87,15 @@ def collect_across(
 def collect_reused(
     provider: Provider[Any], cases: Sequence[Case], reply: Response, error: Response
 ) -> dict[str, Outcome]:
-    """Return the outcomes of the first and the last case, for settings in one place of memory.
+    """Return the outcomes of the first and the last case, for settings with the same identity.
 
-    What is kept by the identity of settings finds that of others. Without the last, if its settings
-    do not get the place.
+    A cache by the identity of settings then returns the values of others. The last one is missing
+    if its settings do not get the identity.
     """
     first, last = cases[0], cases[-1]
     values = vars(read(provider.settings, last.values)[0])
     found: dict[str, Outcome] = {}
-    for _ in range(_MOST_TIMES):  # what another thread makes meanwhile may take the place
+    for _ in range(_MOST_TIMES):  # an object of another thread may get the identity
         place, found[first.name] = _place(provider, first, reply, error)
         if settings := _at(place, provider.settings):
             vars(settings).update(values)
@@ -107,13 +107,13 @@ def collect_reused(
 def _place(
     provider: Provider[Any], case: Case, reply: Response, error: Response
 ) -> tuple[int, Outcome]:
-    """Use settings; return the identity that others may have afterwards, and the outcome."""
+    """Use settings; return their identity, which others may get afterwards, and the outcome."""
     settings: Any = read(provider.settings, case.values)[0]
     return id(settings), _outcome(provider, case, reply, error, settings)
 
 
 def _at(place: int, cls: type[object]) -> object | None:
-    """Return an empty instance of a class that has a certain identity, if there can be one."""
+    """Return an empty instance of a class with a certain identity, if possible."""
     others: list[object] = []
     for _ in range(_MOST_PLACES):
         others.append(object.__new__(cls))
@@ -180,7 +180,7 @@ def _token(provider: Provider[Any], settings: Any, reply: Response, access_token
 
 
 def _parts(work: Callable[[], object]) -> dict[str, str]:
-    """Return what `work` returns, or the kind of what it raises, part by part."""
+    """Return the result of `work`, or the kind of its exception, part by part."""
     try:
         return dict(_named(work()))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - other checks report it
@@ -217,7 +217,7 @@ def _named(found: object) -> list[tuple[str, str]]:
 
 
 def shown_value(value: Any) -> str:
-    """Return a value of a request as a string: a secret's digest, and what a dynamic one makes."""
+    """Return a value of a request as a string: a secret as a digest, a dynamic value computed."""
     if isinstance(value, DynamicValue):
         parts = [_shown(each) for each in fingerprint_parts(value)]
         if not type(value).__module__.startswith("keyturn."):
@@ -228,7 +228,7 @@ def shown_value(value: Any) -> str:
 
 
 def varying(provider: Provider[Any], values: Mapping[str, Any], count: int) -> list[str]:
-    """Return the digests of what a provider's own values make, where that differs each time."""
+    """Return the digests of a provider's own values that differ each time."""
     settings: Any = read(provider.settings, values)[0]
     try:
         request = provider.for_settings(settings).token_request(settings)
@@ -246,17 +246,17 @@ def varying(provider: Provider[Any], values: Mapping[str, Any], count: int) -> l
 
 
 def made(value: DynamicValue, now: float = _NOW) -> str:
-    """Return what a dynamic value makes where nothing is random."""
+    """Return a dynamic value, computed without random numbers."""
     with no_randomness():
         return value.value(now)
 
 
 @contextlib.contextmanager
 def no_randomness() -> Generator[None]:
-    """Let what is random be the same each time, on every thread."""
+    """Make random numbers the same each time, on every thread."""
     state, source = random.getstate(), os.urandom
     module: Any = random
-    other = module._urandom  # noqa: SLF001 - what SystemRandom, and so `secrets`, reads
+    other = module._urandom  # noqa: SLF001 - the source of SystemRandom, and so of `secrets`
 
     def same(size: int) -> bytes:
         return b"\1" * size

@@ -1,4 +1,4 @@
-"""A transport that reaches the endpoint of the checks only, for the steps before a request too."""
+"""A transport that reaches only the endpoint of the checks, also for earlier steps."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class PinnedTransport(Transport):
 
     Args:
         endpoint: The endpoint.
-        steps: What each step before the request responds with, by its URL.
-        is_lean: Whether to leave out signatures and certificates, where only the response matters.
+        steps: The response of each step before the request, by its URL.
+        is_lean: Whether to leave out signatures and certificates, if only the response matters.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ _transport = cached_once(Transport)
 
 
 def step_responses(provider: Provider[Any], settings: Settings) -> dict[str, messages.Response]:
-    """Return what each step before a provider's token request responds with, by its URL.
+    """Return the response of each step before a provider's token request, by its URL.
 
-    Each has what templates of the request after it name.
+    Each has the values that templates of the next request name.
     """
     found: dict[str, messages.Response] = {}
     _add_steps(provider, settings, found)
@@ -98,7 +98,7 @@ def step_responses(provider: Provider[Any], settings: Settings) -> dict[str, mes
 def _add_steps(
     provider: Provider[Any], settings: Settings, found: dict[str, messages.Response]
 ) -> dict[str, dict[str, str]]:
-    """Add the steps of a provider, and return what they respond with: by step and path."""
+    """Add the steps of a provider, and return the values of their responses by step and path."""
     made: dict[str, dict[str, str]] = {}
     for name, step, own in steps_of(provider, settings):
         before = _add_steps(step, own, found)

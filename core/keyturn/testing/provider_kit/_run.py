@@ -105,7 +105,7 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_revocation.revocation,
 )
 CHECKS: dict[str, Check] = {check.__name__: check for check in _IN_ORDER}
-"""Every check by its name; its docstring says what it proves."""
+"""Every check by its name; its docstring says what it checks."""
 
 
 @attrs.frozen
@@ -148,7 +148,7 @@ def failed(name: str, subject: Subject, causes: Causes) -> tuple[CheckFailed, st
 
     Args:
         name: The check.
-        subject: What it is about.
+        subject: The subject of the check.
         causes: The causes of the failures so far.
     """
     failure = check(name, subject)
@@ -161,7 +161,7 @@ def failed(name: str, subject: Subject, causes: Causes) -> tuple[CheckFailed, st
 
 
 def _located(name: str, subject: Subject, failure: CheckFailed) -> CheckFailed:
-    """Return a failure that says where it is: at what its message names, or else what has run."""
+    """Return a failure with its place: that in its message, or else the functions that ran."""
     provider, functions = subject.provider, list[str]()
     what, fix = ("", "") if failure.is_impure else (failure.what, failure.fix)
     at = location(provider, what)
@@ -199,7 +199,7 @@ def run(provider: Provider[Any], given: Mapping[str, Any], examples: Examples) -
 
     Args:
         provider: The provider.
-        given: Plain settings; what is missing is made up.
+        given: Plain settings; missing ones are generated.
         examples: The author's examples.
 
     Raises:
@@ -228,7 +228,7 @@ def run(provider: Provider[Any], given: Mapping[str, Any], examples: Examples) -
 
 
 def loaded(load: Callable[[], Provider[Any]]) -> Provider[Any]:
-    """Return the provider that `load` imports, which reaches no other host in the meantime.
+    """Return the provider that `load` imports; the import can't reach other hosts.
 
     Raises:
         keyturn.errors.ConfigurationError: It has tried to, or there is no provider.
@@ -242,7 +242,7 @@ def loaded(load: Callable[[], Provider[Any]]) -> Provider[Any]:
 
 
 def _raise_for(attempts: list[tuple[str, str]]) -> None:
-    """Raise for what an import has tried, in place of what has come of it."""
+    """Raise for an action that an import has tried, instead of its consequence."""
     if attempts:
         raise errors.ConfigurationError(
             f"the import of the provider {attempts[0][0]}.",

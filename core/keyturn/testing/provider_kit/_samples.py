@@ -1,4 +1,4 @@
-"""Responses of a platform, given as examples or made up from a provider's data."""
+"""Responses of a platform, given as examples or generated from a provider's data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TOKEN = "made-up-token"  # noqa: S105 - made up
 LIFETIME = 3600.0
 _UNITS = {"seconds": 1.0, "decimal": 1.0, "milliseconds": 1e-3, "minutes": 60.0}
-# What the finest directive of a pattern counts, in seconds.
+# The unit of the finest directive of a pattern, in seconds.
 _STEPS = {"%S": 1, "%M": 60, "%H": 3600, "%I": 3600, "%d": 86_400, "%j": 86_400}
 
 
@@ -41,7 +41,7 @@ class Sample:
     Args:
         response: The response.
         lifetime: The token's lifetime in seconds, or None when it is unknown.
-        is_made_up: Whether it was made from the provider's data.
+        is_made_up: Whether it was generated from the provider's data.
     """
 
     response: Response
@@ -60,7 +60,7 @@ class Sample:
         changed = attrs.evolve(self.response, body=json.dumps(content).encode())
         if not _is_xml(to_response(self.response)):
             return changed
-        # What is labelled as JSON is read as JSON, whatever the platform's own format.
+        # A response labelled as JSON is read as JSON, whatever the platform's own format.
         headers = {**self.response.headers, "Content-Type": "application/json"}
         return attrs.evolve(changed, headers=headers)
 
@@ -144,7 +144,7 @@ def token_status(provider: Provider[Any]) -> int:
 
 
 def lifetime_path(provider: Provider[Any]) -> str:
-    """Return where the lifetime is in a response; for a JWT's own end, where the token is."""
+    """Return the path of the lifetime in a response; for a JWT's own `exp`, that of the token."""
     if provider.lifetime_header:
         return ""
     is_own = provider.lifetime_format == "jwt" and provider.lifetime_field in {"", "expires_in"}
@@ -152,7 +152,7 @@ def lifetime_path(provider: Provider[Any]) -> str:
 
 
 def step(form: str) -> int:
-    """Return what the lifetimes of a format, or the ends, are multiples of, in seconds."""
+    """Return the unit of a format's lifetimes or expiry times, in seconds."""
     finest = [seconds for directive, seconds in _STEPS.items() if directive in form]
     if "%" in form:
         return finest[0]
@@ -209,11 +209,11 @@ def placed(content: Any, path: str, value: object) -> Any:
 
 
 def without(content: Any, path: str) -> Any:
-    """Return a JSON value without what is at a path."""
+    """Return a JSON value without the value at a path."""
     copied = copy.deepcopy(content)
     parent, _, name = path.rpartition(".")
     holder = field_of(copied, parent) if parent else copied
-    if isinstance(holder, dict):  # pragma: no branch - a response has what it is asked without
+    if isinstance(holder, dict):  # pragma: no branch - the response has the value
         holder.pop(name, None)
     return copied
 

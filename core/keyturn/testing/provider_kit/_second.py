@@ -1,4 +1,4 @@
-"""The second process of the kit: loads providers, and writes what they make; see `_elsewhere`."""
+"""The second process of the kit: it loads providers and writes their results; see `_elsewhere`."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _LATER = dt.timedelta(days=401, hours=7, minutes=13)
 
 
 def main() -> None:
-    """Read the specifications of providers, and write what is found."""
+    """Read the specifications of providers, and write the findings."""
     given = json.load(sys.stdin)
-    # The process that waits for this one may be gone by then, and a provider may wait for ever.
+    # The waiting process may have ended by then, and a provider may wait forever.
     faulthandler.dump_traceback_later(given["seconds"], exit=True)
     importlib.import_module("keyturn._plugins.events")  # it adds filters to keyturn's loggers
     move_clock()
@@ -49,12 +49,12 @@ def main() -> None:
 
 
 def found_of(given: dict[str, Any]) -> dict[str, Any]:
-    """Return what one provider makes, and what its import did."""
+    """Return the results of one provider, and the side effects of its import."""
     watch = Watch(tuple(given["places"]), is_strict=True)
     install()
     for name in _imported(given):
         with contextlib.suppress(Exception):
-            importlib.import_module(name)  # what others change is not the provider's doing
+            importlib.import_module(name)  # changes by others are not the provider's
     before, modules = global_state(), set(sys.modules)
     printed = io.StringIO()
     try:
@@ -79,7 +79,7 @@ def found_of(given: dict[str, Any]) -> dict[str, Any]:
         return {"effects": effects, "problem": "its class is not at the top level of its module"}
     cases = [Case(**each) for each in given["cases"]]
     reply, error = (_response(given[name]) for name in ("reply", "error"))
-    # First: a counter begins anew here.
+    # First, because a counter starts again here.
     repeated = varying(provider, cases[-1].values, _MANY)
     outcomes = collect_across(provider, cases, reply, error)
     touched = changed(loaded, global_state())
@@ -99,7 +99,7 @@ def _imported(given: dict[str, Any]) -> list[str]:
 
 
 def _additions(modules: set[str], printed: str) -> list[str]:
-    """Return what an import has added to what all share."""
+    """Return the shared state that an import has added."""
     found = ["prints"] if printed else []
     for name in set(sys.modules) - modules:
         spec = getattr(sys.modules[name], "__spec__", None)
@@ -116,7 +116,7 @@ def _additions(modules: set[str], printed: str) -> list[str]:
 
 
 def move_host() -> None:
-    """Let this process seem to be on another host, and another user's."""
+    """Make this process appear to run on another host, as another user."""
     user: Any = os
     platform.node = lambda: "elsewhere"
     uuid.getnode = lambda: 1
@@ -145,7 +145,7 @@ def _loaded(given: dict[str, Any]) -> Provider[Any] | None:
 
 
 def _module(name: str, file: str) -> Any:
-    """Import a module by its name, or by its file where the name leads elsewhere."""
+    """Import a module by its name, or by its file if the name finds another one."""
     if name in sys.modules:
         return sys.modules[name]
     try:
@@ -173,7 +173,7 @@ def _response(given: dict[str, Any]) -> Response:
 
 
 def move_clock() -> None:
-    """Set the wall clock of this process ahead, for what is imported from now on."""
+    """Set the wall clock of this process ahead, for modules imported from now on."""
     now, now_ns, ahead = time.time, time.time_ns, _LATER.total_seconds()
     local, utc, text = time.localtime, time.gmtime, time.strftime
     time.time = lambda: now() + ahead

@@ -1,4 +1,4 @@
-"""What a provider's author wrote: the classes, the files and lines, and the names and strings."""
+"""The source of a provider: its classes, files and lines, and its names and strings."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _KEYTURN = "keyturn"
-# Data whose names are words of most messages.
+# Data whose names occur in most messages.
 _COMMON = {"settings", "name", "title", "method", "scope"}
-# Which method makes something of a datum.
+# The method that uses each datum.
 MADE_OF = (
     ("token_headers", "token_request"),
     ("parameters", "token_request"),
@@ -65,9 +65,9 @@ def own_files(provider: Provider[Any]) -> list[str]:
 
 
 def location(provider: Provider[Any], text: str) -> str:
-    """Return what to change of what a message names: member, file and line; empty if unknown.
+    """Return the place that a message names: member, file and line; empty if unknown.
 
-    Methods come first: an overridden method decides, whatever the data say.
+    Methods come first, because an overridden method takes precedence over the data.
     """
     words = dict.fromkeys(_WORD_REGEX.findall(text))
     own = {name: cls for cls in reversed(own_classes(provider)) for name in vars(cls)}
@@ -91,7 +91,7 @@ def location(provider: Provider[Any], text: str) -> str:
 
 
 def datum_location(provider: Provider[Any], text: str) -> str:
-    """Return the own datum of which a method that a message names makes something."""
+    """Return the provider's own datum that a method named in a message uses."""
     words = _WORD_REGEX.findall(text)
     own = {name: cls for cls in reversed(own_classes(provider)) for name in vars(cls)}
     found = (name for name, method in MADE_OF if method in words and name in own)
@@ -158,13 +158,13 @@ def is_data_alone(provider: Provider[Any]) -> bool:
 
 
 def _setting_line(provider: Provider[Any], name: str) -> str:
-    """Return where a settings class declares a setting, which is no attribute of the class."""
+    """Return where a settings class declares a setting, which is not an attribute of the class."""
     lines = (_line(cls, name) for cls in own_classes(provider) if issubclass(cls, Settings))
     return next(filter(None, lines), "")
 
 
 def _key(provider: Provider[Any], name: str) -> bool:
-    """Return whether a description, which has no lines here, gives a datum or a setting."""
+    """Return whether a description, whose lines are unknown here, has a datum or a setting."""
     cls = type(provider)
     if cls.__name__ != "DescribedProvider":
         return False

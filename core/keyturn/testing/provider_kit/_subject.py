@@ -58,7 +58,7 @@ class Subject:
         values: Valid plain settings, as a user would give them.
         examples: The author's examples.
         endpoint: The token endpoint.
-        notes: Remarks of the checks besides their outcomes.
+        notes: Remarks of the checks that are not failures.
     """
 
     provider: Provider[Any]
@@ -66,7 +66,7 @@ class Subject:
     examples: Examples
     endpoint: Endpoint
     notes: list[str] = attrs.field(factory=list)
-    # Settings that have been read, by the changes.
+    # Settings by their changes.
     _read: dict[tuple[tuple[str, str], ...], Settings] = attrs.field(factory=dict, init=False)
 
     def note(self, remark: str) -> None:
@@ -183,7 +183,7 @@ class Subject:
         is_lean: bool = True,
         **changes: Any,
     ) -> Connection:
-        """Return a connection to the endpoint, as every user gets one.
+        """Return a connection to the endpoint, made like a user's.
 
         Args:
             reply: The endpoint's response from now on; by default the sample.
@@ -212,7 +212,7 @@ class Subject:
             failure = str(error)
         if self.sample.is_made_up:
             raise CheckFailed(
-                f"a response that was made up from the provider's data gives no token: {failure}",
+                f"a response that was generated from the provider's data gives no token: {failure}",
                 "correct token_field, token_type, lifetime_field or read_token; or give "
                 "`response`, "
                 "a documented response with a token, in a ProviderConformance class.",
@@ -223,7 +223,7 @@ class Subject:
         )
 
     def failure(self, reply: Reply, /, **changes: Any) -> errors.KeyturnError | None:
-        """Return the error that a response leads to; None when it gives a token."""
+        """Return the error that a response causes; None if it gives a token."""
         try:
             self.connect(reply, **changes).token()
         except errors.KeyturnError as error:
@@ -254,7 +254,7 @@ def _with_steps(provider: Provider[Any], settings: Settings, request: TokenReque
 def _completed(
     provider: Provider[Any], given: Mapping[str, Any], directory: Path
 ) -> dict[str, Any]:
-    """Return valid settings; their checks reach no other host in the meantime.
+    """Return valid settings; their checks can't reach other hosts.
 
     Raises:
         keyturn.errors.KeyturnError: The settings, or their class, have mistakes.
@@ -277,11 +277,11 @@ def _completed(
 def opened(
     provider: Provider[Any], given: Mapping[str, Any], examples: Examples
 ) -> Generator[Subject]:
-    """Give a subject, its endpoint listening.
+    """Yield a subject whose endpoint listens.
 
     Args:
         provider: The provider.
-        given: Plain settings; what is missing is made up.
+        given: Plain settings; missing ones are generated.
         examples: The author's examples.
 
     Raises:

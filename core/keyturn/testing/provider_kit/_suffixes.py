@@ -10,8 +10,7 @@ if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
 
-# Where anyone publishes programs or pages, whose platform the domain's owner is not: of the list's
-# private domains.
+# Private domains of the list where anyone can publish programs or pages.
 _HOSTING = frozenset(
     {
         *("vercel.app", "herokuapp.com", "github.io", "gitlab.io", "pages.dev", "workers.dev"),
@@ -29,7 +28,7 @@ def is_shared(domain: str, own_host: str = "") -> bool:
 
     Args:
         domain: The domain.
-        own_host: A host of the platform: a company's suffix above it is the platform's own.
+        own_host: A host of the platform; a company's suffix above it belongs to the platform.
     """
     if _suffixes(only_icann=True).is_public(domain) or domain in _HOSTING:
         return True
@@ -51,7 +50,7 @@ def _suffixes(*, only_icann: bool) -> PublicSuffixList:
     if only_icann:
         listed = listed.partition("// ===END ICANN DOMAINS===")[0]
     names = [line for line in listed.splitlines() if line and not line.startswith("//")]
-    # The library would encode every line, which takes longer than all else.
+    # The library would encode every line, which takes most of the time.
     encoded = [name.encode("idna").decode() for name in names if not name.isascii()]
     return PublicSuffixList(
         "\n".join(names + encoded), accept_unknown=False, accept_encoded_idn=False

@@ -1,4 +1,4 @@
-"""Which templates of a provider's data name a setting, and which method makes something of them."""
+"""The templates of a provider's data that name a setting, and the methods that use them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FORGETFUL = {
     "api_headers": "api_request_headers",
     "revocation_url": "revocation_request",
 }
-"""The method that makes something of each datum."""
+"""The method that uses each datum."""
 
 
 def templates_with(provider: Provider[Any], setting: str) -> Iterator[str]:
@@ -33,7 +33,7 @@ def templates_with(provider: Provider[Any], setting: str) -> Iterator[str]:
 
 
 def strings_in(value: Any) -> Iterator[str]:
-    """Yield every string in a datum, however deep."""
+    """Yield every string in a datum, at any depth."""
     if isinstance(value, str):
         yield value
     elif hasattr(value, "values"):

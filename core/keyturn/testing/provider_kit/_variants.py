@@ -1,4 +1,4 @@
-"""Other settings than those given: one of each that a tenant may change."""
+"""Variants of the given settings: one for each setting that a tenant may change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from keyturn.testing.provider_kit._subject import Subject
 
 BASE, LAST = "the settings given", "other settings altogether"
-# Where what a provider has is moved; they are looked at by other checks.
+# Settings that move endpoints; other checks vary them.
 _MOVES = {"token_url", "api_url", "revocation_url"}
 
 # Cases besides those that change one setting each.
@@ -30,7 +30,7 @@ _others_kept: Kept[Mapping[str, Any]] = Kept()
 
 
 def cases(subject: Subject) -> list[Case]:
-    """Return the settings given, and variants of them, as a second process can read them."""
+    """Return the given settings, and variants of them, in a form that a second process can read."""
     return _kept.get(subject) or _kept.put(subject, _cases(subject))
 
 
@@ -85,7 +85,7 @@ def _pairs(subject: Subject) -> list[dict[str, Any]]:
 
 
 def varied(subject: Subject) -> Mapping[str, Any]:
-    """Return another plain value of each setting for which one can be made up."""
+    """Return another plain value of each setting for which one can be generated."""
     return _others_kept.get(subject) or _others_kept.put(subject, _varied(subject))
 
 
@@ -101,7 +101,7 @@ def _varied(subject: Subject) -> dict[str, Any]:
 
 
 def _others(subject: Subject, name: str) -> Iterator[Any]:
-    """Yield the values of a setting that differ from the one given, and are right."""
+    """Yield valid values of a setting that differ from the given one."""
     given, cls = subject.examples.others, subject.provider.settings
     values = [given[name]] if name in given else other_values(subject, name)
     usual = getattr(subject.settings(), name)
@@ -114,13 +114,13 @@ def _others(subject: Subject, name: str) -> Iterator[Any]:
 def other_values(subject: Subject, name: str) -> Iterator[Any]:
     """Yield values to try for a setting."""
     if name == "private_key":
-        # It need not fit the algorithm: only the change matters here.
+        # It may not suit the algorithm: only the change matters here.
         yield "-----BEGIN PRIVATE KEY-----\nmade up\n-----END PRIVATE KEY-----"
     kind, _ = kind_of(fields_of(subject.provider.settings)[name].type)
     if kind is Secret:
         yield from ("made-up-s3cret-too", "Made+Up/S3cret=")
     if kind is str:
-        # No other setting has that value: it can be found in what is made of it.
+        # No other setting has this value, so it can be found in a result.
         yield f"other-{name.replace('_', '-')}"
     yield from candidates(subject.provider, name)
 
@@ -130,7 +130,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain_value(value: Any) -> Any:
-    """Return a value as JSON has it."""
+    """Return a value in JSON."""
     if isinstance(value, Secret):
         return value.reveal()
     if isinstance(value, (tuple, set, frozenset)):

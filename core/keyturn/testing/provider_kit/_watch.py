@@ -39,7 +39,7 @@ def tomorrow() -> Generator[None]:
 
 @contextlib.contextmanager
 def stopped(owner: type) -> Generator[None]:
-    """Let the clocks of this thread stand still, as the module of a class reads them.
+    """Stop the clocks of this thread for the module of a class.
 
     Args:
         owner: The class.
@@ -63,7 +63,7 @@ def stopped(owner: type) -> Generator[None]:
 
 
 class _Still(dt.datetime):
-    """The first second of 1970 whenever it is asked for the time."""
+    """A clock that always returns the first second of 1970."""
 
     @classmethod
     def now(cls, tz: dt.tzinfo | None = None) -> Any:
@@ -87,7 +87,7 @@ def _replaced(owner: Any, name: str, replacement: object) -> Generator[None]:
         setattr(owner, name, original)
 
 
-# What each record has, and what others than the provider may add.
+# Attributes of each record, and those that others than the provider may add.
 _USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 
 
@@ -109,7 +109,7 @@ class _Messages(logging.Handler):
 
 @contextlib.contextmanager
 def captured_output() -> Generator[list[tuple[str, str]]]:
-    """Yield what is logged, at any level, and printed: pairs of origin and text."""
+    """Yield log messages of any level, and output: pairs of origin and string."""
     handler, root = _Messages(), logging.getLogger()
     levels = {logger: logger.level for logger in (root, logging.getLogger("keyturn"))}
     printed = io.StringIO()
@@ -136,7 +136,7 @@ def captured_output() -> Generator[list[tuple[str, str]]]:
 
 @contextlib.contextmanager
 def plugin_errors() -> Generator[list[str]]:
-    """Yield what errors say that a provider's code raises, before keyturn hides secrets in it."""
+    """Yield the messages of errors in a provider's code, before keyturn hides secrets in them."""
     said: list[str] = []
     hide = Redaction.error
 

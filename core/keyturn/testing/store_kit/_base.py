@@ -1,4 +1,4 @@
-"""What the tests of a token store share: stores, other processes, and a limit for each test."""
+"""The base of the tests of a token store: stores, other processes, and a limit for each test."""
 
 # The decorator `once` belongs to the class.
 # pyright: reportPrivateUsage=false
@@ -26,7 +26,7 @@ Test = TypeVar("Test", bound="StoreTests")
 
 
 def once(test: Callable[[Test], None]) -> Callable[[Test], None]:
-    """Decorate a test so that it ends, and reports no cause that another test has reported."""
+    """Decorate a test: limit its time, and skip a cause that another test has reported."""
 
     @functools.wraps(test)
     def run(self: Test) -> None:
@@ -46,12 +46,12 @@ class StoreTests:
 
     takes_over = True
     shared = True
-    # Seconds after which an operation counts as one that never ends.
+    # Seconds after which an operation counts as hanging.
     _patience = LONG
     _reported: ClassVar[dict[str, str]] = {}
 
     def __init_subclass__(cls) -> None:
-        """Give each class its own record of what its tests have reported."""
+        """Give each class its own record of the causes that its tests have reported."""
         super().__init_subclass__()
         cls._reported = {}
 
@@ -65,7 +65,7 @@ class StoreTests:
 
     def setup_method(self) -> None:
         """Prepare a test (called by pytest)."""
-        # After an operation that never ends, the other tests that use it must not take long.
+        # After an operation that hangs, the other tests that use it must not take long.
         hangs = any("has not ended" in message for message in self._reported)
         self._operations = Operations(min(self._patience, 1.0) if hangs else self._patience)
         self._opened: list[WatchedStore] = []

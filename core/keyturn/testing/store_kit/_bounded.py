@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _STEP = 0.1
-# What to change where an operation raises what it must not raise.
+# What to change if an operation raises an exception.
 _NEVER_RAISES = {
     "new_store": "override it, and return a store",
     "read": "return None where there is no entry, and let any thread read",
-    "write": "take any key of 80 characters, and strings of 150 KiB, from any thread",
-    "delete": "a missing entry is no error",
-    "lock": "give the lock, or raise a TimeoutError after `lease` seconds of waiting",
+    "write": "accept any key of 80 characters, and strings of 150 KiB, from any thread",
+    "delete": "a missing entry is not an error",
+    "lock": "return the lock, or raise a TimeoutError after `lease` seconds of waiting",
     "unlock": "leave the block of a lock without an error, even if its lease has ended",
     "close": "let a store be closed once",
 }
@@ -32,7 +32,7 @@ class Operations:
     """The operations of a test's stores that are in progress.
 
     Args:
-        patience: Seconds after which an operation counts as one that never ends.
+        patience: Seconds after which an operation counts as hanging.
     """
 
     def __init__(self, patience: float) -> None:
@@ -41,7 +41,7 @@ class Operations:
 
     @contextlib.contextmanager
     def doing(self, name: str, lease: float = 0.0) -> Generator[None]:
-        """Note an operation for a `with` block; what it raises becomes an `AssertionError`.
+        """Record an operation for a `with` block; its exceptions become an `AssertionError`.
 
         Args:
             name: The operation.
@@ -60,7 +60,7 @@ class Operations:
             del self._ends[operation]
 
     def run(self, work: Callable[[], T]) -> T:
-        """Return what a function returns; an operation in it that never ends is a failure."""
+        """Return the result of a function; an operation in it that hangs is a failure."""
         done = start(work)
         while not wait([done], _STEP).done:
             now = time.monotonic()
@@ -69,19 +69,19 @@ class Operations:
                     advice = (
                         "raise a TimeoutError after `lease` seconds of waiting"
                         if name == "lock"
-                        else "give what it waits for a timeout"
+                        else "set a timeout for everything that it waits for"
                     )
                     message = f"`{name}` has not ended after {self._patience:g} s: {advice}."
                     raise AssertionError(message)
         return done.result()
 
     def forget(self) -> None:
-        """Forget what is in progress, in a process that was forked in the meantime."""
+        """Forget the operations in progress, in a forked process."""
         self._ends.clear()
 
 
 class WatchedStore:
-    """A store whose operations are noted while they are in progress."""
+    """A store whose operations are recorded while they are in progress."""
 
     def __init__(self, store: TokenStore, operations: Operations) -> None:
         self.store = store
@@ -142,7 +142,7 @@ def start(work: Callable[[], T]) -> Future[T]:
 
 
 def together(*works: Callable[[], T]) -> list[T]:
-    """Call functions on a thread each; return what each returns."""
+    """Call each function on its own thread; return the results."""
     return [done.result() for done in [start(work) for work in works]]
 
 

@@ -1,4 +1,4 @@
-"""What a store makes of damaged files, and what it leaves in files after a deletion."""
+"""How a store reads damaged files, and what remains in files after a deletion."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from keyturn.testing.store_kit._bounded import WatchedStore
 
-# In bytes; a larger file is that of a database, which has a format of its own.
+# In bytes; a larger file belongs to a database with its own format.
 _LARGEST = 2048
 _SQLITE = b"SQLite format 3\0"
 _loaded: list[str] = []
 
 
 class _Payload:
-    """What runs code where it is unpickled."""
+    """An object that runs code when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _run, ("code",)
@@ -37,7 +37,7 @@ def _run(what: str) -> None:
 
 
 def damage(open_store: Callable[[], WatchedStore], key: str, entry: str) -> list[str]:
-    """Damage the files with an entry, in several ways; return the first that goes wrong."""
+    """Damage the files with an entry in several ways; return the first failure."""
     store, watch = _watched(open_store, entry)
     findings: list[str] = []
     for content in (pickle.dumps(_Payload()), None, b"", b"\xff\0\xfe{"):
@@ -56,7 +56,7 @@ def damage(open_store: Callable[[], WatchedStore], key: str, entry: str) -> list
 
 
 def remains(open_store: Callable[[], WatchedStore], key: str, entry: str) -> list[str]:
-    """Write an entry, replace and delete it; return the files that have it still."""
+    """Write an entry, replace and delete it; return the files that still contain it."""
     store, watch = _watched(open_store, entry)
     store.write(key, entry, in_seconds(LONG))
     store.write(key, f"{entry} {entry}", in_seconds(LONG))
@@ -73,7 +73,7 @@ def _watched(open_store: Callable[[], WatchedStore], entry: str) -> tuple[Watche
 
 
 def _after_damage(store: WatchedStore, key: str, entry: str) -> list[str]:
-    """Read a damaged entry, and write it anew; return what is wrong."""
+    """Read a damaged entry, and write it again; return what is wrong."""
     _loaded.clear()
     findings: list[str] = []
     try:
@@ -82,7 +82,7 @@ def _after_damage(store: WatchedStore, key: str, entry: str) -> list[str]:
         if not isinstance(error.__cause__, ValueError):
             findings.append(
                 f"for a damaged file, `read` raised {type(error.__cause__).__name__}, which "
-                "keyturn takes for an outage: return None, or raise a ValueError"
+                "keyturn treats as an outage: return None, or raise a ValueError"
             )
     if _loaded:
         findings.append(
@@ -101,7 +101,7 @@ def _after_damage(store: WatchedStore, key: str, entry: str) -> list[str]:
 
 
 def _content(path: str) -> str:
-    """Return what a file has: of a database its rows, and nothing of what only it can read."""
+    """Return the content of a file; of a database the rows, without internal data."""
     raw = _raw(path)
     if raw.startswith(_SQLITE):
         return _rows(path)

@@ -1,4 +1,4 @@
-"""The tests of a store's entries: what is written is read, until it expires or is deleted."""
+"""The tests of a store's entries: they can be read until they expire or are deleted."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ENTRIES = (
 
 
 class EntryTests(StoreTests):
-    """What one process sees of a store's entries."""
+    """The tests of entries in one process."""
 
     @once
     def test_has_the_four_operations(self) -> None:
@@ -49,12 +49,12 @@ class EntryTests(StoreTests):
             store.write(self._key, entry, in_seconds(LONG))
             for reader in (store, other):
                 found = reader.read(self._key)
-                message = "read does not return what write was given, but {!r:.40} for {!r:.40}"
+                message = "read does not return the written entry, but {!r:.40} for {!r:.40}"
                 require(type(found) is str and found == entry, message, found, entry)
 
     @once
     def test_opening_and_closing_change_nothing(self) -> None:
-        """Each process that starts, or ends, would take the tokens of all others away."""
+        """Each process that starts or ends would remove the tokens of all others."""
         store = self._open()
         store.write(self._key, "entry", in_seconds(LONG))
         with store.lock(self._key, LONG):
@@ -117,7 +117,7 @@ class EntryTests(StoreTests):
             store.read(self._key) is None,
             "read returns an entry that was written expired: such an entry replaces the old one",
         )
-        begun = time.time() % 1  # a store of whole seconds is right by chance at their end
+        begun = time.time() % 1  # a store of whole seconds passes by chance at their end
         time.sleep(1 - begun if begun > 1 - 4 * SHORT else 0)
         store.write(self._key, "entry", in_seconds(SHORT))
         other.read(self._key)
@@ -150,7 +150,7 @@ class EntryTests(StoreTests):
             self._show_error(shown, lambda: write(f"{self._key}-wrong", entry, wrong))
             self._show_error(shown, lambda: store.store.delete(f"{self._key}-wrong"))
             store.delete(self._key)
-        message = "an entry is shown in {}: show its key, which is no secret"
+        message = "an entry is shown in {}: show its key, which is not secret"
         require(not shown.places(entry), message, " and ".join(shown.places(entry)))
         message = "a password is shown in {}: leave it out"
         require(not shown.passwords(), message, " and ".join(shown.passwords()))
@@ -160,7 +160,7 @@ class EntryTests(StoreTests):
 
     @staticmethod
     def _show_error(shown: Shown, work: Callable[[], object]) -> None:
-        """Gather the error that a function raises, if it does."""
+        """Collect the error that a function raises, if it does."""
         try:
             work()
         except Exception as error:  # noqa: BLE001 - of any kind

@@ -1,4 +1,4 @@
-"""What a store leaves on disk and shows to other processes, seen from inside a forked process."""
+"""The files of a store, and what other processes can see of it, from a forked process."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ ROUNDS = 8
 _OTHERS = 0o077
 _OPEN_FILES = Path("/proc/self/fd")
 _LOOPBACK = re.compile(r"127\.|::1$|localhost$")
-# What all threads of a process share, by the functions that change it.
+# Properties that all threads of a process share, by the functions that change them.
 _OF_ALL_THREADS = {
     "umask": "umask",
     "chdir": "working directory",
     "fchdir": "working directory",
 }
 _COMMANDS = {"subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system"}
-# Who may write to a file, or make one, is the business of these; not of who calls them.
+# These modules decide who may create or write a file, not their callers.
 _LIBRARY = tuple({str(Path(os.__file__).parent), "<frozen"})
 _MODULE_REGEX = re.compile(r"\.py(?:c|\Z)|/__pycache__(?:/|\Z)")
 _IGNORED = ("/dev/", "/proc/", "/sys/", sys.prefix, sys.base_prefix)
 
-# Not in the audit hook, which an import that writes bytecode would call.
+# Not imported in the audit hook, which an import that writes bytecode would call.
 importlib.import_module("keyturn._common.encodings")
 
 
 class Watch:
-    """Notes, by audit events and open descriptors, the files of this process.
+    """Records the files of this process, by audit events and open descriptors.
 
-    Audit hooks last as long as their process, so one that is forked for it is watched.
+    An audit hook lasts as long as its process, so this runs in a forked one.
 
     Args:
-        secret: What no command and no file name may show.
+        secret: A string that no command and no file name may contain.
     """
 
     def __init__(self, secret: str) -> None:
@@ -62,7 +62,7 @@ class Watch:
         self._made: set[str] = set()
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Note an audit event (https://docs.python.org/3/library/audit_events.html)."""
+        """Record an audit event (https://docs.python.org/3/library/audit_events.html)."""
         if event == "open":
             path, _, flags = arguments
             if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
@@ -83,7 +83,7 @@ class Watch:
     def step(  # pragma: no cover - Python traces no profile function
         self, _: object, event: str, function: Any
     ) -> None:
-        """Look at the files after a call, before a later one may close them to others."""
+        """Check the files after a call, before a later call changes their mode."""
         if event != "c_return":
             return
         if function.__name__ in STEPS:
@@ -91,12 +91,12 @@ class Watch:
         elif function.__name__ in _OF_ALL_THREADS:
             self._find(
                 f"the store changes the {_OF_ALL_THREADS[function.__name__]} of its process, if "
-                "only for a moment: other threads would use it. Give each file its own path and "
+                "only temporarily: other threads would use it. Give each file its own path and "
                 "mode"
             )
 
     def files(self) -> set[str]:
-        """Return what the store has written to, as far as it is noted or lies beside that."""
+        """Return the files that the store has written, and those in the same directories."""
         beside = {
             str(other)
             for path in self._paths
@@ -105,7 +105,7 @@ class Watch:
         return self._paths | self._below() | beside
 
     def look_at_descriptors(self) -> None:
-        """Look at the descriptors of files that the store has open."""
+        """Check the descriptors of the store's open files."""
         with contextlib.suppress(OSError):  # where there is no /proc
             for each in [*_OPEN_FILES.iterdir()]:
                 with contextlib.suppress(OSError):  # it is closed by now
@@ -118,7 +118,7 @@ class Watch:
                         )
 
     def finish(self) -> list[str]:
-        """Look at all files at the end; return what is wrong."""
+        """Check all files at the end; return what is wrong."""
         self.look_at_descriptors()
         self._look(self.files())
         for path in sorted(self._made | self._below()):
@@ -147,7 +147,7 @@ class Watch:
                 )
 
     def _note(self, path: Any, directory: int = -1) -> str:
-        """Note a path, and return it; "" for a descriptor, or what is no concern of the store."""
+        """Record a path, and return it; "" for a descriptor, or a path that is not the store's."""
         if isinstance(path, int):
             return ""
         above = Path(f"{_OPEN_FILES}/{directory}").resolve() if directory >= 0 else Path.cwd()
@@ -192,7 +192,7 @@ vars(Watch)["hook"].__cantrace__ = True
 
 
 def observe(open_store: Callable[[], WatchedStore], key: str, entry: str) -> list[str]:
-    """Use a store in this process, with a umask that hides nothing; return what is wrong."""
+    """Use a store in this process, with a umask of 0; return what is wrong."""
     watch = Watch(entry)
     os.umask(0)
     sys.addaudithook(watch.hook)
@@ -214,7 +214,7 @@ def observe(open_store: Callable[[], WatchedStore], key: str, entry: str) -> lis
 
 
 def leftovers(store: WatchedStore, key: str) -> int:
-    """Return how many more descriptors and threads this process has after some operations."""
+    """Return how many descriptors and threads some operations add to this process."""
 
     def use() -> int:
         for number in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""What the tests of a token store watch and judge with."""
+"""Helpers of the tests of a token store: they record output and search for secrets."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 LONG: Final = 10.0
 SHORT: Final = 0.05
-# What a draft, a file or a statement may go through; writes are looked at after such calls.
+# Calls that may write a draft, a file or a statement; the kit checks writes after them.
 STEPS: Final = {
     "__exit__", "close", "commit", "dump", "execute", "executescript", "fsync", "ftruncate", "link",
     "open", "remove", "rename", "replace", "send", "sendall", "truncate", "unlink", "write",
     "writelines",
 }  # fmt: skip
 _LONGEST_PART = 2000
-# Characters at an end of an entry that show it.
+# The number of characters at an end of an entry that identify it.
 _PART = 8
 _USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 # In a URL, with a password.
@@ -34,28 +34,28 @@ _PASSWORD = re.compile(r"://[^/\s@:]*:[^/\s@]+@")
 
 
 class Shown(logging.Handler):
-    """Gathers what is logged, printed or warned of in a `with` block, with its place."""
+    """Collects log messages, output and warnings in a `with` block, with their source."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
         self.strings: list[tuple[str, str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Gather one record, with its arguments and traceback."""
-        # A server in this process that stands in for a real one is not the store.
+        """Collect one record, with its arguments and traceback."""
+        # A test server in this process is not the store.
         if "(process_request_thread)" not in str(record.threadName):
             extra = {name: each for name, each in vars(record).items() if name not in _USUAL}
             shown = f"{self.format(record)} {record.args!r} {extra or ''}"
             self.add(f"the log {record.name!r}", shown)
 
     def add(self, place: str, text: object) -> None:
-        """Gather the two ends of a string."""
+        """Collect the two ends of a string."""
         shown = str(text)
         self.strings.append((place, f"{shown[:_LONGEST_PART]} {shown[-_LONGEST_PART:]}"))
 
     @contextlib.contextmanager
     def gathered(self) -> Generator[None]:
-        """Gather for a `with` block."""
+        """Collect for a `with` block."""
         root, printed = logging.getLogger(), io.StringIO()
         level, call = root.level, logging.Logger.callHandlers
 
@@ -100,7 +100,7 @@ class Shown(logging.Handler):
 def attributes_with(store: object, entry: str) -> list[str]:
     """Return the names of a store's attributes, and of its class's, from which an entry is reached.
 
-    Objects of other modules, such as a connection, are no concern of the store.
+    Objects of other modules, such as a connection, are not checked.
     """
     module, known = type(store).__module__, set[int]()
 
@@ -125,5 +125,5 @@ def _attributes(found: Any) -> list[tuple[str, Any]]:
 
 
 def in_seconds(seconds: float) -> float:
-    """Return the time in some seconds, in epoch seconds."""
+    """Return the time after some seconds, in epoch seconds."""
     return time.time() + seconds

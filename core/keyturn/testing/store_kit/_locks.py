@@ -1,4 +1,4 @@
-"""The tests of a store's locks: one holder at a time, and none forever."""
+"""The tests of a store's locks: one holder at a time, and only for a lease."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class LockTests(StoreTests):
-    """What threads and processes see of a store's locks."""
+    """The tests of locks across threads and processes."""
 
     @once
     def test_lock_excludes(self) -> None:
@@ -35,11 +35,11 @@ class LockTests(StoreTests):
     def test_lock_excludes_processes(self) -> None:
         """Each worker process would make its own token request."""
         store = self._open()
-        with store.lock(self._key, LONG):  # what is opened once is open
+        with store.lock(self._key, LONG):  # the store stays open
             pass
         peers = self._sharing_peers(store)
         advice = "keep locks where all processes see them, as `flock` or a row does"
-        # A lock that was there before the others were forked, and one that was not.
+        # A lock that existed before the others were forked, and one that did not.
         for key in (self._key, f"{self._key}-late"):
             self._key = key
             for peer in peers:
@@ -136,7 +136,10 @@ class LockTests(StoreTests):
             hanging.result()
         still = self._is_held(other)
         lock.__exit__(None, None, None)
-        require(still, "a holder whose lease had ended freed another's lock: note who holds it")
+        require(
+            still,
+            "a holder whose lease had ended freed another's lock: store the holder with the lock",
+        )
 
     @once
     def test_lock_of_a_killed_holder_is_taken_over(self) -> None:
@@ -157,7 +160,7 @@ class LockTests(StoreTests):
             held = sorted(each for found in together(*works) for each in found)
         except TimeoutError:
             raise AssertionError(
-                "a lock did not come, although each holder frees it soon: wait for it."
+                "a lock was not acquired, although each holder frees it soon: wait for it."
             ) from None
         overlaps = any(after < end for (_, end), (after, _) in itertools.pairwise(held))
         require(not overlaps, "{} hold the lock of one key at once: {}", holders, advice)

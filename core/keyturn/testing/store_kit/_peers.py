@@ -1,4 +1,4 @@
-"""Other processes that use a store, and what they do with it."""
+"""Other processes that use a store, and their operations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from keyturn.stores._base import TokenStore
     from keyturn.testing.store_kit._bounded import Operations
 
-# An operation may take its lease and its own patience, on a busy machine.
+# On a busy machine, an operation may take its lease and its own limit.
 _PATIENCE = 3 * LONG
 # SIGKILL, which Windows doesn't name.
 _KILL = 9
@@ -55,7 +55,7 @@ class Peer:
         self._connection.send(request)
 
     def receive(self) -> Any:
-        """Return what the function returned, or raise what it raised."""
+        """Return the result of the function, or raise its exception."""
         outcome: Any = AssertionError("a process with the store does not respond.")
         with contextlib.suppress(EOFError, ConnectionError):
             outcome = self._connection.recv() if self._connection.poll(_PATIENCE) else outcome
@@ -68,7 +68,7 @@ class Peer:
         self._connection.poll(_PATIENCE)
 
     def ask(self, request: Callable[[Any], object]) -> Any:
-        """Send a function, and return what it returns."""
+        """Send a function, and return its result."""
         self.send(request)
         return self.receive()
 
@@ -139,7 +139,7 @@ def count(store: TokenStore, key: str, rounds: int) -> list[tuple[float, float]]
 
 @contextlib.contextmanager
 def _slowed(longest: float) -> Generator[None]:
-    """Slow this thread down for a `with` block, where a write may be torn.
+    """Slow this thread down for a `with` block, at the calls where a write may be interrupted.
 
     Args:
         longest: The longest pause, in seconds.
@@ -160,7 +160,7 @@ def _slowed(longest: float) -> Generator[None]:
 
 
 def write_in_turns(store: TokenStore, key: str, entries: list[str], rounds: int) -> None:
-    """Write entries on two threads, each slowed down where a write may be torn."""
+    """Write entries on two threads, each slowed down where a write may be interrupted."""
 
     def write() -> None:
         with _slowed(0.0005):
@@ -185,7 +185,7 @@ def delete_each(store: TokenStore, keys: list[str]) -> None:
 
 
 def write_steps(store: TokenStore, key: str, entry: str, last: int | None = None) -> list[int]:
-    """Write an entry; return the numbers of the calls in it after which it may be torn.
+    """Write an entry; return the numbers of the calls after which the write may be incomplete.
 
     Args:
         store: The store.
@@ -203,7 +203,7 @@ def write_steps(store: TokenStore, key: str, entry: str, last: int | None = None
             if len(calls) == last:
                 os.kill(os.getpid(), _KILL)
 
-    store.read(key)  # what is opened once is open
+    store.read(key)  # the store stays open
     sys.setprofile(note)
     try:
         store.write(key, entry, in_seconds(6 * LONG))

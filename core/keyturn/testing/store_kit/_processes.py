@@ -1,4 +1,4 @@
-"""The tests of what processes share: entries, writes that meet or are interrupted, and files."""
+"""The tests of several processes: entries, concurrent and interrupted writes, and files."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from keyturn.testing.store_kit._peers import Peer
 
 _TURNS = ["a" * 100_000, "b" * 70_000, "c"]
-# Of as many operations, each of which may leave one.
+# The number of operations, each of which may leave one open.
 _LEFTOVERS = ROUNDS // 2
 _TORN_AT_MOST = 12
-# Held at once while a process is forked.
+# The number of locks held while a process is forked.
 _LOCKS = 16
 
 
 class ProcessTests(StoreTests):
-    """What several processes, and other users, see of a store."""
+    """The tests of a store used by several processes, and of access by other users."""
 
     @once
     def test_files_are_private(self) -> None:
@@ -49,11 +49,11 @@ class ProcessTests(StoreTests):
         if self._has_fork():
             left = self._peer(self._open).ask(partial(leftovers, key=self._key))
             message = "operations leave files, connections or threads open: close them, also after"
-            require(left < _LEFTOVERS, f"{message} a lock that did not come")
+            require(left < _LEFTOVERS, f"{message} a lock that was not acquired")
 
     @once
     def test_damaged_files(self) -> None:
-        """A file that was cut would stop the store, or one that another wrote would run code."""
+        """A truncated file would stop the store, or a file of another user would run code."""
         self._require_none(damage, "{}", "; ")
 
     @once
@@ -70,7 +70,7 @@ class ProcessTests(StoreTests):
         store = self._open()
         with contextlib.ExitStack() as held:
             for number in range(_LOCKS):
-                with contextlib.suppress(TimeoutError):  # it is one with that of another key
+                with contextlib.suppress(TimeoutError):  # it is the same as that of another key
                     held.enter_context(store.lock(f"{self._key}-{number}", SHORT))
             peer = self._peer(lambda: store)
         try:
@@ -78,8 +78,8 @@ class ProcessTests(StoreTests):
         except (AssertionError, TimeoutError) as error:
             raise AssertionError(
                 "a process that is forked while others hold locks can't take a free one: make "
-                "locks of threads anew where os.getpid() has changed, or with "
-                f"`os.register_at_fork`. There, {str(error) or 'it did not come in 1 s'}"
+                "new locks of threads when os.getpid() has changed, or with "
+                f"`os.register_at_fork`. There, {str(error) or 'it was not acquired in 1 s'}"
             ) from error
 
     @once
@@ -163,7 +163,7 @@ class ProcessTests(StoreTests):
                 store.write(self._key, _TURNS[0], in_seconds(6 * LONG))
 
     def _require_none(self, look: Callable[..., list[str]], message: str, joint: str) -> None:
-        """Require that a peer, which opens the store itself, finds nothing."""
+        """Require that a peer, which opens the store itself, finds no entry."""
         if self._has_fork():
             peer = self._peer(lambda: self._open)
             found = peer.ask(partial(look, key=self._key, entry=secrets.token_hex(16)))
@@ -179,7 +179,7 @@ class ProcessTests(StoreTests):
 
 @contextlib.contextmanager
 def _torn(when: str) -> Generator[None]:
-    """Add to the failures of a `with` block when they occur, and what to change."""
+    """Add to the failures of a `with` block their situation, and what to change."""
     try:
         yield
     except AssertionError as error:
