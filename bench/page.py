@@ -178,17 +178,24 @@ def chart(results: Results) -> str:
 
 def _goals(results: Results) -> list[Goal]:
     """Return each line that has a goal, whether keyturn meets it or not."""
-    found = []
+    found: list[Goal] = []
+    # What the next line with an ellipsis belongs to, if no line before says it.
+    subject = ""
     for row in ROWS:
         for line in row.lines:
+            title = line.title.replace("`", "")
+            if not title.startswith("…"):
+                subject = title.partition(":")[0] if line.goal is None else ""
             if line.goal is None:
                 continue
+            if subject:
+                title, subject = f"{subject}: {title.removeprefix('… ')}", ""
             value = line.value(results, row.name, OURS)
             part = value / line.goal if value is not None and line.goal else None
             figure = "" if value is None else f"{line.shown(value)}, "
             found.append(
                 Goal(
-                    line.title.replace("`", ""),
+                    title,
                     f"{figure}goal {line.goal_shown(results, row.name).partition(' (')[0]}",
                     part,
                     None if value is None else line.met(value),

@@ -3,7 +3,7 @@
 The lists of links on the pages named index are the site's navigation. A link that leaves `docs`
 leads to the repository. A comment such as `<!-- site: CHANGELOG.md -->` makes a page show that
 file of the repository instead of its own words. Where a comment says that the tests of the pages
-don't run an example, readers of the site see why.
+don't run an example, readers of the site see why. The search finds HTTP statuses.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ _HEADING_REGEX: Final = re.compile(r"^## (?P<title>.+)$")
 _ITEM_REGEX: Final = re.compile(r"^- \[[^\]]+\]\((?P<target>[\w/.-]+)\.(?:md|rst)\)")
 _INCLUDE_REGEX: Final = re.compile(r"^<!-- site: (?P<file>[A-Z]+\.md) -->$", re.MULTILINE)
 _NOT_RUN_REGEX: Final = re.compile(r"^<!-- not run: (?P<reason>\w+) -->$", re.MULTILINE)
+_TITLE_REGEX: Final = re.compile(r"^# .+$", re.MULTILINE)
+_STATUS_REGEX: Final = re.compile(r"\bHTTP ([45]\d\d)\b|\b(40[134]|429|50[234])\b")
 _OUTSIDE_REGEX: Final = re.compile(r"\]\((?P<path>(?:\.\./)+[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
 
 
@@ -75,6 +77,16 @@ def _not_run(match: re.Match[str]) -> str:
     return f"```{{container}} not-run\nNot run with this page: {reason}.\n```" if reason else ""
 
 
+def with_statuses(text: str) -> str:
+    """Return a page with index entries for the HTTP statuses in it.
+
+    Sphinx's search leaves numbers out, except in index entries.
+    """
+    statuses = sorted({match[1] or match[2] for match in _STATUS_REGEX.finditer(text)})
+    entries = f"\n\n```{{index}} {', '.join(statuses)}\n```\n" if statuses else ""
+    return _TITLE_REGEX.sub(lambda title: title[0] + entries, text, count=1)
+
+
 def _read(app: Sphinx, name: str, content: list[str]) -> None:
     directory = Path(app.srcdir, name).parent
     repository = Path(app.srcdir).resolve().parent
@@ -92,7 +104,7 @@ def _read(app: Sphinx, name: str, content: list[str]) -> None:
     if included := _INCLUDE_REGEX.search(content[0]):
         content[0] = _included(repository, included["file"])
     content[0] = _OUTSIDE_REGEX.sub(outside, content[0])
-    content[0] = _NOT_RUN_REGEX.sub(_not_run, content[0])
+    content[0] = with_statuses(_NOT_RUN_REGEX.sub(_not_run, content[0]))
     if Path(name).name == "index":
         content[0] += "\n".join(navigation(content[0], is_root=name == "index"))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -31,7 +32,7 @@ PAGES: Final = (
 # Pixels: each width, and the height of its screenshot.
 WIDTHS: Final = {390: 1600, 1280: 1100}
 SCHEMES: Final = ("light", "dark")
-SEARCHED: Final = "retry_after"
+SEARCHED: Final = ("retry_after", "429", "rotate+secret")
 # Chromium's own windows are 500 pixels wide or more; a frame is as narrow as its style. The theme
 # reads its scheme from the browser's storage.
 _FRAMES: Final = """<!doctype html><body style="margin:0"><script>
@@ -91,23 +92,23 @@ def check(site: str, width: int) -> bool:
     built = sorted((BUILD / "site").rglob("*.html"))
     pages = [path.relative_to(BUILD / "site").as_posix() for path in built]
     pages = [each for each in pages if not each.startswith("_")]
-    search = f"search.html?q={SEARCHED}"
+    searches = [f"search.html?q={words}" for words in SEARCHED]
     given = {"scheme": "light", "width": width, "height": 900, "addresses": pages, "pause": 0}
     dom = load(site, "check", "--dump-dom", **given)
-    dom += load(site, "search", "--dump-dom", **(given | {"addresses": [search], "pause": 1500}))
+    dom += load(site, "search", "--dump-dom", **(given | {"addresses": searches, "pause": 1500}))
     found: dict[str, tuple[int, int]] = {}
     for each in re.findall(r'data-found="([^"]+)"', dom):
         found |= json.loads(each.replace("&quot;", '"'))
     wide = [page for page in pages if page not in found or found[page][0] > width]
-    results = found.get(search, (0, 0))[1]
-    print(
-        f"{len(found)} pages at {width}; too wide: {wide}; {SEARCHED} is found on {results} pages"
-    )
-    return not wide and results > 0
+    results = [found.get(search, (0, 0))[1] for search in searches]
+    print(f"{len(found)} pages at {width}; too wide: {wide}; {SEARCHED} found on {results} pages")
+    return not wide and all(results)
 
 
 def main() -> int:
     """Run the command line; return its exit code."""
+    if not shutil.which("chromium"):
+        sys.exit("chromium is missing. Debian: apt install chromium")
     SHOTS.mkdir(parents=True, exist_ok=True)
     handler = functools.partial(Quiet, directory=str(BUILD))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

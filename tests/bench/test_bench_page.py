@@ -132,6 +132,16 @@ def test_the_chart_shows_met_and_missed_goals() -> None:
     assert drawn.count('class="over"') == len(missed)
 
 
+def test_the_chart_says_what_each_goal_is_about() -> None:
+    """A goal would stand below another subject, if the line that names its own has no goal."""
+    drawn = re.sub(r"</text>\s*<text[^>]*>", " ", page.chart(page.read()[1])).replace("&#x27;", "'")
+
+    for row in ROWS:
+        title = row.lines[0].title.replace("`", "")
+        if any(line.goal is not None for line in row.lines) and not title.startswith("…"):
+            assert title.partition(":")[0] in drawn, row.name
+
+
 def test_a_run_is_written_and_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page would differ from the results in the repository."""
     for name in ("RESULTS", "PAGE", "CHART"):

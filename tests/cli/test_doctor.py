@@ -101,6 +101,8 @@ def test_each_connection_and_its_store_are_checked(
     }
     assert "no provider is named 'nonesuch'" in failed["connection missing"]["found"]
     assert "NOT_SET is not set" in failed["connection unset"]["found"]
+    assert all(row["fix"] for row in failed.values())
+    assert failed["connection unset"]["fix"].endswith("/errors/ConfigurationError.html")
     assert "KEYTURN_STORE" in failed[f"store DiskStore {tmp_path}/file"]["fix"]
     assert rows["store MemoryStore"]["result"] == "limited"
     assert "s3cret" not in str(rows)
@@ -254,7 +256,11 @@ def test_missing_parts_of_the_system_are_reported(
 
 
 def test_certificates_and_proxies_are_shown_without_passwords(
-    examine: Any, configure: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    keyturn: Keyturn,
+    examine: Any,
+    configure: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """A proxy's password would be shown, or the wrong certificate file would not be named."""
     account = {"provider": "orocommerce", "client_id": "a", "client_secret": "made-up"}
@@ -287,6 +293,7 @@ def test_certificates_and_proxies_are_shown_without_passwords(
     monkeypatch.setenv("HTTPS_PROXY", "proxy.example:s3cret")
     code, rows = examine()
     assert (code, rows["proxy"]["result"]) == (5, "failed")
+    assert "\n\nproxy, connection shop, endpoint https://shop.example: " in keyturn("doctor").out
     assert rows["certificate authorities"]["found"] == f"{tmp_path} (SSL_CERT_DIR)"
     endpoint = rows["endpoint https://shop.localhost"]
     assert "its name can't be resolved (Name or service not known)" in endpoint["found"]

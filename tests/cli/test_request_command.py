@@ -159,7 +159,10 @@ def test_reason_phrase_of_a_server_cannot_control_a_terminal_or_show_a_token(
     keyturn: Keyturn,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An API could clear the screen, or get the token into a recording of the terminal."""
+    """An API could clear the screen, or get the token into a recording of the terminal.
+
+    The shell's prompt would follow a body without a line break at its end.
+    """
     token = "the-token-itself"
 
     def response(server: RawServer, connection: socket.socket) -> None:
@@ -168,7 +171,7 @@ def test_reason_phrase_of_a_server_cannot_control_a_terminal_or_show_a_token(
             connection.sendall(http_response(fields))
         else:
             reason = f"\x1b[2J {base64.b64encode(token.encode()).decode()}"
-            body = "a\x1b[2J\u202e\né\n"
+            body = "a\x1b[2J\u202e\né"
             length = len(body.encode())
             head = f"HTTP/1.1 200 {reason}\r\nContent-Length: {length}\r\n\r\n"
             connection.sendall((head + body).encode())
@@ -181,7 +184,7 @@ def test_reason_phrase_of_a_server_cannot_control_a_terminal_or_show_a_token(
     shown = keyturn("request", "x", "GET", "users")
 
     assert result.err == shown.err == "HTTP 200 \\x1b[2J [hidden]==\n"
-    assert result.out == "a\x1b[2J\u202e\né\n"
+    assert result.out == "a\x1b[2J\u202e\né"
     assert shown.out == "a\\x1b[2J\\u202e\né\n"
 
 

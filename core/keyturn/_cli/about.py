@@ -229,5 +229,10 @@ def help_ending(command: str) -> str:
     """Return the examples of a command or of keyturn (""), and its documentation's address."""
     listed = "".join(f"  {example}\n" for example in about(command).examples)
     codes = "" if command else _EXIT_CODES
-    section = f"#keyturn-{command.replace(' ', '-')}" if command else ""
-    return f"\nexamples:\n{listed}{codes}\ndocumentation: {DOCUMENTATION}{section}\n"
+    return f"\nexamples:\n{listed}{codes}\ndocumentation: {command_page(command)}\n"
+
+
+def command_page(command: str) -> str:
+    """Return the address of the section about a command; for a group, of the page about all."""
+    section = f"#keyturn-{command.replace(' ', '-')}" if command in ABOUT else ""
+    return f"{DOCUMENTATION}{section}"

@@ -51,8 +51,12 @@ def request(arguments: argparse.Namespace) -> int:
                 reason = _redaction(connection).printable(response.reason_phrase)
                 print(f"HTTP {response.status_code} {reason}".rstrip(), file=sys.stderr)
                 write = _writer(arguments.out)
+                chunk = b""
                 for chunk in response.iter_bytes():
                     write(chunk)
+                if chunk and not chunk.endswith(b"\n") and arguments.out.isatty():
+                    # Otherwise the shell's prompt would follow the body.
+                    print(file=arguments.out)
                 return FAILED if response.is_error else DONE
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             failure = type(error).__name__

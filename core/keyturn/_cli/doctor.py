@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import attrs
 
 from keyturn import _config, errors
+from keyturn._cli.about import error_page
 from keyturn._cli.commands import FAILED, exit_code, print_rows
 from keyturn._cli.parallel import for_each
 from keyturn._cli.surroundings import Finding, surroundings
@@ -44,16 +45,25 @@ def doctor(arguments: argparse.Namespace) -> int:
         print_rows(columns, rows, "json", arguments.out)
     else:
         print_rows(_COLUMNS, rows, "table", arguments.out)
-        for each in findings:
-            if each.fix:
-                print(f"\n{escaped(each.subject)}: {escaped(each.fix)}", file=arguments.out)
+        _print_fixes(findings, arguments.out)
     return max(each.code for each in findings)
+
+
+def _print_fixes(findings: list[Finding], out: TextIO) -> None:
+    """Print what to change; one mistake can fail several checks, and is fixed once."""
+    subjects: dict[str, list[str]] = {}
+    for each in findings:
+        if each.fix:
+            subjects.setdefault(each.fix, []).append(each.subject)
+    for fix, names in subjects.items():
+        print(f"\n{escaped(', '.join(names))}: {escaped(fix)}", file=out)
 
 
 def _failure(subject: str, error: errors.KeyturnError) -> Finding:
     problems = error.problems if isinstance(error, errors.ConfigurationError) else ()
     found = "; ".join(map(str, problems)) or error.message
-    return Finding(subject, "failed", found, error.hint, exit_code(error))
+    fix = error.hint or f"See {error_page(error)}"
+    return Finding(subject, "failed", found, fix, exit_code(error))
 
 
 def _plugins() -> Iterator[Finding]:
@@ -91,7 +101,10 @@ def _configured(config: str | None) -> Iterator[Finding]:
         yield _connection(configuration, name, requests)
     yield from for_each(sorted(requests), lambda origin: _endpoint(origin, requests[origin]))
     if not configuration.connections:
-        fix = "Run keyturn init, or set KEYTURN_CONNECTIONS__NAME__PROVIDER and its settings."
+        fix = (
+            "Run keyturn init, or write keyturn.toml, or set KEYTURN_CONNECTIONS__NAME__PROVIDER "
+            "and its settings."
+        )
         yield Finding("connections", "limited", "none configured", fix)
 
 

@@ -90,6 +90,7 @@ def _files(name: str, *, is_data: bool) -> Iterator[tuple[str, str]]:
         ".gitignore": "gitignore",
         "CHANGELOG.md": "changelog.md",
         "SECURITY.md": "security.md",
+        "CODE_OF_CONDUCT.md": "conduct.md",
         ".github/ISSUE_TEMPLATE/bug.yml": "bug.yml",
         ".github/PULL_REQUEST_TEMPLATE.md": "pull_request.md",
         ".github/dependabot.yml": "dependabot.yml",

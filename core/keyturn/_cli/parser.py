@@ -92,8 +92,10 @@ class _Parser(argparse.ArgumentParser):
         raise argparse.ArgumentError(action, f"invalid choice {value!r}.{question}{known}")
 
     def error(self, message: str) -> NoReturn:
-        """Print the mistake in the arguments, and exit with code 2."""
-        super().error(escaped(message))
+        """Print the mistake in the arguments and the documentation's address; exit with code 2."""
+        from keyturn._cli.about import command_page
+
+        super().error(f"{escaped(message)}\nkeyturn: See {command_page(self.path)}")
 
     def format_help(self) -> str:
         """Return the help, with examples and the documentation's address."""

@@ -280,7 +280,13 @@ COMMANDS: dict[str, Command] = {
     "completion": Command(
         "completion",
         "Print the script that completes keyturn's arguments in a shell",
-        {"shell": {"metavar": "SHELL", "choices": ("bash", "zsh", "fish"), "help": "the shell"}},
+        {
+            "shell": {
+                "metavar": "SHELL",
+                "choices": ("bash", "zsh", "fish"),
+                "help": "bash, zsh or fish",
+            }
+        },
     ),
     "complete": Command(
         "completion", "", {"words": {"nargs": "*", "help": "the words that were typed"}}
