@@ -150,8 +150,8 @@ Each ability of descriptions beyond a form with an ID and a secret, and the plat
 
 ## Notes
 
-The notes list limits, unusual behaviour and uncertain facts. «Not re-read» means that a fact is
-well known, but was not verified when the file was written.
+The notes list limits, unusual behaviour and uncertain facts. «Not verified» means that a fact is
+well known, but was not checked again when the file was written.
 
 {notes}
 """
