@@ -41,7 +41,7 @@ def mount(source, target, kind, flags, options=None):
 
 
 def become(uid):
-    # user_namespaces(7); without setgroups, a group may be mapped by any user.
+    # user_namespaces(7): any user may map a group if setgroups is denied.
     outside = os.geteuid(), os.getegid()
     assert unshare(NEWUSER)
     for name, line in ("setgroups", "deny"), ("uid_map", f"{uid} {outside[0]} 1"), (
@@ -103,7 +103,7 @@ def without_namespaces(uid, groups):
 
     pwd.getpwuid = missing
     if os.geteuid() == 0:
-        # Python may be where root alone can read: PR_SET_KEEPCAPS, then CAP_DAC_READ_SEARCH only.
+        # Only root may be able to read Python's files: PR_SET_KEEPCAPS, then CAP_DAC_READ_SEARCH.
         libc.prctl(8, 1)
         drop_privileges(uid, groups)
         set_capabilities(4)
@@ -140,7 +140,7 @@ def result_of(command):
         return code, out.read(), err.read()
 
 
-# Its imports are done once.
+# Import everything once, before the forks.
 settings = json.loads(sys.stdin.readline())
 keyturn.connect(settings.pop("provider"), settings, store="memory://").token()
 for line in sys.stdin:

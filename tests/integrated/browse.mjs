@@ -1,5 +1,5 @@
-// Opens the status page in Chromium and reports what axe says of it and what its buttons do.
-// Standard input: {url, directory?: where screenshots go, search?: what is searched for}.
+// Opens the status page in Chromium and reports the findings of axe and the effects of its buttons.
+// Standard input: {url, directory?: of the screenshots, search?: the search string}.
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
@@ -35,7 +35,7 @@ for (const scheme of ["light", "dark"]) {
   await page.context().close();
 }
 
-// Without JavaScript, by the keyboard alone.
+// Without JavaScript, and only by keyboard.
 const page = await open("light", false, "/?refresh=off");
 for (const [action, name] of [["renew", "shop"], ["revoke", "commercelayer"]]) {
   await page.getByRole("button", { name: `${action} the token of ${name}`, exact: true }).focus();

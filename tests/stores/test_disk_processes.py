@@ -286,7 +286,7 @@ from keyturn.stores._disk import DiskStore
 store = DiskStore(sys.argv[1])
 store.write("a", "entry", float("inf"))
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-# The database can't grow; then not even the journal can be begun.
+# First the database can't grow, then not even the journal can be written.
 for limit in (os.path.getsize(sys.argv[1] + "/cache.db"), 100):
     store.read("a")  # opens the database again
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))

@@ -15,7 +15,7 @@ export async function claims(token, keys, issuer) {
   return (await jwtVerify(token, createRemoteJWKSet(new URL(keys)), { issuer })).payload;
 }
 
-// Prints, for each account, what a client shows of it.
+// Prints the results of a client for each account.
 //
 // `use(account)` returns {token, ...others}; the same with a wrong secret must fail.
 // `reason(error)` returns what the client says.

@@ -1,4 +1,4 @@
-// The page of a shop in Chromium: a sales channel, which gets its token by the vendor's client.
+// The page of a shop in Chromium: a sales channel, which gets its token with the vendor's client.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { chromium } from "playwright-core";

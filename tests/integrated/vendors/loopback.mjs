@@ -1,5 +1,5 @@
-// Loaded before a client: each name below localhost is this machine (RFC 6761 section 6.3), and no
-// other name is looked up. What was looked up is written to the file LOOKED_UP.
+// Loaded before a client: resolves each name below localhost to this machine (RFC 6761 section
+// 6.3), and no other name. Writes the resolved names to the file LOOKED_UP.
 import dns from "node:dns";
 import { appendFileSync } from "node:fs";
 

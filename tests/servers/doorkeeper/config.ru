@@ -8,9 +8,9 @@
 #   /admin/api/products                               401 with an empty body, as OroCommerce
 #
 # Environment: CLIENT_ID and CLIENT_SECRET of the confidential client, PUBLIC_CLIENT_ID of the one
-# without a secret; REUSE_ACCESS_TOKEN=1 hands a token out again for as long as it is valid.
+# without a secret; REUSE_ACCESS_TOKEN=1 returns the same token as long as it is valid.
 
-# A second connection would open a second, empty database, and so would one opened anew after idling.
+# A second connection, or a new one after an idle time, would open another, empty database.
 ENV["DATABASE_URL"] = "sqlite3::memory:?pool=1&idle_timeout=0&reaping_frequency=0"
 
 require "securerandom"
@@ -18,7 +18,7 @@ require "action_controller/railtie"
 require "active_record/railtie"
 require "doorkeeper"
 
-# A request is in the log before it is answered, so the tests can count.
+# A request is logged before its response is sent, so that the tests can count.
 $stdout.sync = true
 
 class AuthorizationServer < Rails::Application
@@ -100,7 +100,7 @@ Doorkeeper::Application.create!(
 Doorkeeper::Application.create!(
   name: "sales channel", uid: ENV.fetch("PUBLIC_CLIENT_ID"), confidential: false
 )
-# The only connection goes back to the pool, where the requests' thread finds it.
+# Return the only connection to the pool, for the thread of the requests.
 ActiveRecord::Base.clear_active_connections!
 
 run AuthorizationServer

@@ -1,6 +1,6 @@
 // Draws forms in Chromium, and submits them. Reads {schema, forms} from standard input: each form
 // has the values to draw it with, and those to type by setting. Writes for each form its fields,
-// the errors at each of them, what was submitted, and what the console said.
+// the errors at each of them, the submitted values, and the console's output.
 import { createServer } from "node:http";
 import { text } from "node:stream/consumers";
 import { build } from "esbuild";

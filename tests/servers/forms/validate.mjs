@@ -7,7 +7,7 @@ import addFormats from "ajv-formats";
 
 const { schema, forms } = JSON.parse(await text(process.stdin));
 const Validator = schema.$schema.includes("2020-12") ? Ajv2020 : Ajv;
-// Strict, with the types of HTML forms beside those of JSON.
+// Strict, with the types of HTML forms and of JSON.
 const ajv = new Validator({ allErrors: true, strict: true, allowUnionTypes: true });
 const validate = addFormats(ajv).compile(schema);
 

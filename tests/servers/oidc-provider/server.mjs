@@ -1,10 +1,11 @@
-// An authorization server that understands form bodies only, and an API behind it, with the paths of
+// An authorization server that accepts only form bodies, and an API behind it, with the paths of
 // Norce Commerce: oidc-provider.
 //
 //   /identity/1.0/connect/token, …/introspect, …/revocation
-//   /commerce/{anything}          wants a bearer token and an integer ApplicationId
+//   /commerce/{anything}          needs a bearer token and an integer ApplicationId
 //
-// A second client has a private key. A third has a certificate: for it, all is there over TLS too.
+// A second client has a private key. A third has a certificate, for which all endpoints are also
+// available over TLS.
 //
 // Each client may exchange its token for one of fewer scopes (RFC 8693). Standard output has a line
 // for each request to the authorization server: status, path, and grant type if there is one.
@@ -130,6 +131,6 @@ const tls = { key: pem, cert: pem, ca: readFileSync(`${TLS_FILES}/authority.pem`
 createSecureServer({ ...tls, requestCert: true, rejectUnauthorized: false }, handle).listen(
   Number(TLS_PORT),
   '127.0.0.1',
-  // The tests wait for this one: both are ready then.
+  // The tests wait for this port: then both are ready.
   () => createServer(handle).listen(Number(PORT), '127.0.0.1'),
 );

@@ -113,7 +113,7 @@ if child:
 else:
     store.read("b")
     store.close()
-    del store  # what psycopg has to say of its parent's connection comes now
+    del store  # psycopg warns about its parent's connection here, if it does
 """
 
 
