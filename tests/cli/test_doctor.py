@@ -198,7 +198,9 @@ def test_plugins_are_imported_and_each_failure_is_named(
     assert (code, rows["plugins"]["result"]) == (2, "failed")
 
 
-def test_user_without_home_and_name(examine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_without_home_and_name_sees_which_variables_to_set(
+    examine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A container's user would not see which variable sets a directory for keyturn."""
 
     def missing(_: int) -> None:

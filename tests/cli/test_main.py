@@ -286,7 +286,7 @@ def test_emulate_ends_at_an_interruption(start: Start) -> None:
     assert process.wait(30) == 0
 
 
-def test_port_that_is_taken_is_reported(keyturn: Keyturn, emulator: Emulator) -> None:
+def test_port_in_use_is_reported(keyturn: Keyturn, emulator: Emulator) -> None:
     """A user who starts it twice would not see why it does not run."""
     port = emulator.settings("orocommerce")["url"].rpartition(":")[2].partition("/")[0]
 

@@ -59,7 +59,7 @@ def run(arguments: list[str]) -> int:
 
 @pytest.mark.usefixtures("shop")
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_full_output_is_reported(
+def test_full_standard_output_is_reported(
     output: Output, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     """A user would report a full disk as a defect; a script would read no output as a token."""

@@ -88,13 +88,13 @@ def test_source_is_configured_by_dlt(
 
 @pytest.mark.parametrize("named", [{"type": "keyturn", "connection": "shop"}, KeyturnAuth("shop")])
 @pytest.mark.usefixtures("configure")
-def test_source_takes_a_name(api: Site, named: Any) -> None:
+def test_source_accepts_a_name(api: Site, named: Any) -> None:
     """dlt would reject the name, or look for the connection in its own configuration."""
     assert list(source(api, named)) == []
     assert api.api_requests[0].headers["authorization"].startswith("Bearer ")
 
 
-def test_source_of_the_users_takes_a_name(api: Site, configure: Callable[..., None]) -> None:
+def test_source_function_accepts_a_name(api: Site, configure: Callable[..., None]) -> None:
     """A source function could not have the authentication as an argument that dlt injects."""
     configure("SOURCES__OWN", auth="shop")
     found: list[KeyturnAuth] = []
@@ -108,7 +108,7 @@ def test_source_of_the_users_takes_a_name(api: Site, configure: Callable[..., No
     assert is_authorized(api, found[0])
 
 
-def test_client_takes_what_dlt_has_not_resolved_yet(
+def test_client_accepts_an_unresolved_configuration(
     api: Site, configure: Callable[..., None]
 ) -> None:
     """A REST client's authentication would fail, as dlt resolves only that of its sources."""

@@ -238,7 +238,7 @@ def test_parallel_requests_are_renewed_once(api: Site, shop: str) -> None:
     assert api.token_requests == 2
 
 
-def test_compressed_error_means_the_token(api: Site, connect: Any) -> None:
+def test_compressed_error_rejects_the_token(api: Site, connect: Any) -> None:
     """A compressed 401 would not be read, and the token would not be renewed."""
     usual, refused = api.response, [401]
 
@@ -322,7 +322,7 @@ def test_unsent_request_holds_no_token(connect: Any, api: Site) -> None:
         ({"KEYTURN_CONNECTION": 7}, "not a int"),
     ],
 )
-def test_mistakes_stop_the_crawl(settings: dict[str, Any], problem: str) -> None:
+def test_invalid_settings_stop_the_crawl(settings: dict[str, Any], problem: str) -> None:
     """The HTTP cache would contain tokens, or all requests would fail without a reason."""
     with pytest.raises(keyturn.errors.ConfigurationError) as caught:
         crawl(Request("http://127.0.0.1:9/"), **settings)

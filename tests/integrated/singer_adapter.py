@@ -109,7 +109,7 @@ def test_request_is_authorized_once(
     )
 
 
-def test_authenticator_of_the_class_is_what_was_set() -> None:
+def test_authenticator_of_the_class_returns_what_was_set() -> None:
     """Tools that read a stream's class would fail."""
     authenticator = TapAuthenticator("orocommerce")
 
@@ -130,7 +130,7 @@ def test_schema_of_the_tap_marks_the_secret_and_takes_other_settings(api: Site) 
 
 
 @pytest.mark.parametrize("secret", ["made-up-canary\n", ""])
-def test_wrong_secret_does_not_show(
+def test_wrong_secret_is_not_shown(
     api: Site, capsys: Any, caplog: pytest.LogCaptureFixture, secret: str
 ) -> None:
     """The SDK, which logs a value that its schema rejects, would log the secret."""

@@ -149,7 +149,7 @@ def test_code_in_the_apis_own_field_renews_the_token() -> None:
         assert auth.reauthorize(sent, 200, kind, b'{"fault":{"code":110}}') is not None
 
 
-def test_other_responses_are_not_read() -> None:
+def test_large_and_binary_responses_are_not_read() -> None:
     """A large download would be held in memory to search it for an error code."""
     with Api() as site, described(site, rejected_codes=["TOKEN_EXPIRED"]) as connection:
         auth = RequestAuth(connection)
@@ -162,7 +162,7 @@ def test_other_responses_are_not_read() -> None:
         assert not auth.needs_body(sent, 200, json_type | {"Content-Length": "1000001"})
 
 
-def test_token_in_the_query(
+def test_token_is_sent_in_the_query(
     site: Api, client_class: type[Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """The API would get no token or two, or the caller's query would be lost."""

@@ -27,7 +27,7 @@ def test_attaches_token_and_provider_headers(
     assert headers["applicationid"] == "1042"
 
 
-def test_provider_without_headers_of_its_own(
+def test_provider_without_headers_sends_authorization_only(
     connect: Any, api: Any, client_class: type[Any]
 ) -> None:
     """A provider that needs only `Authorization`, as most do, would get a request without it."""

@@ -121,7 +121,7 @@ def test_upload_of_a_stream_returns_its_response(
     assert (api.token_requests, api.api_requests[-1].body) == (2, b"once")
 
 
-def test_many_clients_one_renewal(connect: Any, api: Any, client_class: type[Any]) -> None:
+def test_many_clients_renew_a_token_once(connect: Any, api: Any, client_class: type[Any]) -> None:
     """All requests in progress with the old token would each renew it."""
     connection = connect()
     clients = [client_class(connection) for _ in range(4)]

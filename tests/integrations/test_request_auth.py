@@ -241,7 +241,9 @@ def configured(api: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str
     return "shop"
 
 
-def test_connection_by_name(api: Any, configured: str, client_class: type[Any]) -> None:
+def test_adapter_accepts_the_name_of_a_connection(
+    api: Any, configured: str, client_class: type[Any]
+) -> None:
     """Code that is copied to other processes could not use an adapter."""
     client = client_class(configured)
     assert api.requests == []

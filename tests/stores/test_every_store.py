@@ -156,7 +156,7 @@ class TestEncryptedDiskStore(TestDiskStore):
         return EncryptedStore(super().new_store(), self.key)
 
 
-def test_is_a_token_store(store: TokenStore) -> None:
+def test_store_has_the_four_operations(store: TokenStore) -> None:
     """A store that lacks one of the four operations would be rejected by `connect`."""
     assert isinstance(store, TokenStore)
 

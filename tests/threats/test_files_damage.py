@@ -147,7 +147,7 @@ LOGGED = [
 
 
 @pytest.mark.parametrize("damage", LOGGED)
-def test_damage_is_logged_once_and_kept_aside(
+def test_damaged_database_is_logged_once_and_moved_aside(
     customer: Customer, directory: Path, damage: str
 ) -> None:
     """No user could find the cause of the damage, or why each process requests a token."""

@@ -47,7 +47,7 @@ def test_fuzzer_detects_a_shown_secret(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_parser_raises_only_our_errors(name: str) -> None:
+def test_parser_raises_only_errors_of_keyturn(name: str) -> None:
     """The caller would get an error that is not keyturn's; `make fuzz` tries more inputs."""
     target, given = TARGETS[name]
     count, failure = fuzz(target, given, 1, 0, batch=5)

@@ -78,7 +78,7 @@ def test_application_frozen_by_pyinstaller_gets_tokens(
         assert done.stdout.splitlines() == ["t0ken", "t0ken", BUILT_IN]
 
 
-def test_clocks_that_freezegun_holds_cost_no_token(
+def test_token_comes_while_freezegun_freezes_the_clock(
     serve: Callable[..., RawServer], http_response: Callable[..., bytes], tmp_path: Path
 ) -> None:
     """A test suite that freezes time would get no token, or a new one for each call."""
@@ -120,7 +120,7 @@ def image() -> tuple[dict[str, str], list[str], str]:
     return variables, json.loads(given["CMD"]), given["USER"]
 
 
-def test_manifest_of_kubernetes_runs_as_it_stands(tmp_path: Path) -> None:
+def test_kubernetes_manifest_works_unchanged(tmp_path: Path) -> None:
     """An operator would copy a manifest that gets no token, or logs a warning at each start."""
     sys.path.append(str(PACKAGES))
     yaml: Any = __import__("yaml")

@@ -40,7 +40,7 @@ globals().update(
 )
 
 
-def test_machine(server: Any, open_store: Callable[..., Any]) -> None:
+def test_operations_match_a_dictionary(server: Any, open_store: Callable[..., Any]) -> None:
     """A sequence of operations would give another result than with a dictionary."""
 
     class PostgresqlMachine(every_store.StoreMachine):  # type: ignore[misc]  # it is loaded by path

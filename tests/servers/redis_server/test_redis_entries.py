@@ -49,7 +49,7 @@ class TestRedisStore(StoreConformance):
         return RedisStore(self.url)
 
 
-def test_machine(server: Any) -> None:
+def test_operations_match_a_dictionary(server: Any) -> None:
     """A sequence of operations would give another result than with a dictionary."""
 
     class RedisMachine(every_store.StoreMachine):  # type: ignore[misc]  # it is loaded by path
