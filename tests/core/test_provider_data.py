@@ -259,7 +259,7 @@ MISSPELT = {
 
 @pytest.mark.parametrize(("name", "meant"), MISSPELT.items())
 def test_misspelt_name_is_reported(world: World, name: str, meant: str) -> None:
-    """A misspelt datum or method would have no effect, and nothing would say so."""
+    """A misspelt datum or method would silently have no effect."""
     expected = f"{name}: is not known. Did you mean {meant}? Begin a name of your own with _."
     inherited = type("Further", (type(world.changed(**{name: "x"})),), {})()
     on_the_object = world.changed()
