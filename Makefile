@@ -6,6 +6,7 @@ LOCK ?= dev
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 600
 PLATFORMS ?= all
+MUTANTS ?=
 PYTHON ?= $(shell for python in python3.11 python3 python3.12 python3.13; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
@@ -84,8 +85,8 @@ format: $(READY) ## Format the code, and fix what the linter can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-mutants: $(READY) ## Change the code in small ways; count the changes that no test notices
-	@$(BIN)/python scripts/mutants.py
+mutants: $(READY) ## Change the code in small ways, count what no test notices (MUTANTS=keyturn._http.urls)
+	@$(BIN)/python scripts/mutants.py $(MUTANTS)
 
 bench: $(READY) ## Measure keyturn side by side with its peers (about half an hour)
 	@$(BIN)/python -m bench

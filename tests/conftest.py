@@ -29,6 +29,7 @@ from keyturn._connection import Connection, make_connection
 from keyturn._http.kept import kept_connections
 from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._providers.settings import read
+from keyturn._tokens import token_request
 from keyturn._tokens.options import Options, Specification
 from keyturn._tokens.workers import pool
 from keyturn.stores._memory import MemoryStore
@@ -135,6 +136,8 @@ def pytest_runtest_protocol(
 # What the environment of the developer has, users rarely do, and takes half the time of a process.
 HIDDEN = Path(__file__).with_name("hidden")
 SECRET = "s3cret-for-tests"
+# The pause before a token request is sent again; but for this, the tests make it short.
+BACKOFF = token_request._BACKOFF  # noqa: SLF001 - a user would wait for it
 JSON = {"content-type": "application/json"}
 
 
@@ -155,6 +158,7 @@ def _neutral_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         patch.setenv("SSL_CERT_FILE", str(authority))
         patch.setenv("PYTHONPATH", str(HIDDEN))
         patch.setenv("HYPOTHESIS_NO_PLUGINS", "1")  # trio has one
+        patch.setattr(token_request, "_BACKOFF", BACKOFF / 100)
         yield
 
 

@@ -242,8 +242,8 @@ def test_hanging_secret_of_a_connection_blocks_no_other(
         lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]
         shared = "\n".join(['provider = "orocommerce"', *lines, ""])
         content = (
-            f'store = "memory://"\n[connections.a]\n{shared}timeout = 2\n'
-            'client_secret = { command = ["sleep", "60"] }\n'
+            f'store = "memory://"\n[connections.a]\n{shared}'
+            f'client_secret = {{ command = ["cat", "{home}/manager"] }}\n'
             f'[connections.b]\n{shared}client_secret = {{ file = "~/secret" }}\n'
         )
         path = write(content)
@@ -258,16 +258,21 @@ def test_hanging_secret_of_a_connection_blocks_no_other(
                 failures.append(error)
 
         threads = [threading.Thread(target=ask) for _ in range(20)]
+        os.mkfifo(home / "manager")
         for thread in threads:
             thread.start()
         assert healthy.token().access_token
         assert failures == []
+        end = os.open(home / "manager", os.O_RDWR)  # what hangs goes on, and gets nothing
+        (home / "nothing").touch()
+        (home / "nothing").replace(home / "manager")
+        os.close(end)
         for thread in threads:
             thread.join(20)
 
-    assert {str(each) for each in failures} == {str(failures[0])}
     assert len(failures) == 20
-    assert "the command sleep took longer than 2 s" in str(failures[0])
+    assert {str(each) for each in failures} == {str(failures[0])}
+    assert "client_secret" in str(failures[0])
 
 
 def test_mounted_secret_is_read_again_after_a_rotation(

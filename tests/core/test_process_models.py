@@ -578,11 +578,11 @@ def test_process_that_was_stopped_past_the_expiry(
 ) -> None:
     """A process that was stopped for a while would use an expired token."""
     server = endpoint()
-    server.lifetime = 2
+    server.lifetime = 1
     process = spawn([sys.executable, "-c", STOPPED, server.url, tmp_path / "store"])
     first = line(process)
     process.send_signal(signal.SIGSTOP)
-    time.sleep(2.1)  # longer than the token's lifetime, on the kernel's clock
+    time.sleep(1.1)  # longer than the token's lifetime, on the kernel's clock
     server.lifetime = 3600
     process.send_signal(signal.SIGCONT)
     go_on(process)

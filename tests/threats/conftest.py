@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "plain": str,
     "JSON": lambda text: text.replace("/", "\\/"),  # some encoders escape the slash
-    "JSON, each character": lambda text: "".join(f"\\u{ord(each):04x}" for each in text),
+    "JSON, each character": lambda text: re.sub(
+        "....", r"\\u\g<0>", text.encode("utf-16-be").hex()
+    ),
     "octal": lambda text: "".join(f"\\{each:03o}" for each in text.encode()),
     "URL": lambda text: urllib.parse.quote(text, safe=""),
     "URL in lower case": lambda text: re.sub(

@@ -81,7 +81,10 @@ def choice_problem(value: Any, choices: Collection[str]) -> str | None:
 
 
 def _fields_of(cls: type[Any]) -> dict[str, attrs.Attribute[Any]]:
-    return attrs.fields_dict(attrs.resolve_types(cls))
+    # What a class inherits has been resolved for its base: to compile it again takes long.
+    if any(isinstance(each.type, str) for each in attrs.fields(cls)):
+        attrs.resolve_types(cls)
+    return attrs.fields_dict(cls)
 
 
 # Returns the fields of a settings class by their names, each with its resolved type.

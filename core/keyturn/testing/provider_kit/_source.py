@@ -131,15 +131,9 @@ def own_strings(provider: Provider[Any]) -> list[str]:
 def compared(provider: Provider[Any]) -> dict[str, list[Any]]:
     """Return the constants with which the provider's own code compares each attribute."""
     found: dict[str, list[Any]] = {}
-    for node in (node for file in own_files(provider) for node in ast.walk(_tree(file))):
-        if not isinstance(node, ast.Compare):
-            continue
-        sides = [node.left, *node.comparators]
-        names = [side.attr for side in sides if isinstance(side, ast.Attribute)]
-        parts = [part for side in sides for part in getattr(side, "elts", [side])]
-        values = [part.value for part in parts if isinstance(part, ast.Constant)]
-        for name in names:
-            found.setdefault(name, []).extend(each for each in values if each is not None)
+    for file in own_files(provider):
+        for name, values in _compared(file).items():
+            found.setdefault(name, []).extend(values)
     return found
 
 
@@ -201,6 +195,20 @@ def _assignments(file: str) -> dict[tuple[str, str], int]:
             for target in targets:
                 if isinstance(target, ast.Name):
                     found[cls.name, target.id] = statement.lineno
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _compared(file: str) -> dict[str, list[Any]]:
+    """Return the constants with which the code of a file compares each attribute."""
+    found: dict[str, list[Any]] = {}
+    for node in (each for each in ast.walk(_tree(file)) if isinstance(each, ast.Compare)):
+        sides = [node.left, *node.comparators]
+        names = [side.attr for side in sides if isinstance(side, ast.Attribute)]
+        parts = [part for side in sides for part in getattr(side, "elts", [side])]
+        values = [part.value for part in parts if isinstance(part, ast.Constant)]
+        for name in names:
+            found.setdefault(name, []).extend(each for each in values if each is not None)
     return found
 
 
