@@ -1,4 +1,4 @@
-"""What tests share: nothing of the developer's own environment, a clock, and token endpoints."""
+"""Fixtures of all tests: a neutral environment, a clock, token endpoints, and processes."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from keyturn.stores._memory import MemoryStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-# Machines differ in speed: no test depends on a duration.
+# No test depends on a duration, because machines differ in speed.
 hypothesis.settings.register_profile("keyturn", deadline=None, max_examples=25)
 hypothesis.settings.load_profile("keyturn")
 
 trace_threads_in_turn()
 
-# Most of what a test makes is gone when it ends, without the garbage collector.
+# Most objects of a test are freed when it ends, without the garbage collector.
 gc.set_threshold(10_000, 20, 20)
 
 # Modules are compiled once, not again in each of the processes that tests start.
@@ -86,30 +86,30 @@ SLOWEST = (
 @hypothesis.settings(database=None, max_examples=1)
 @hypothesis.given(hypothesis.strategies.text())
 def draw_text(_: str) -> None:
-    """Draw a string, for which hypothesis first makes a table of all characters, and stores it."""
+    """Draw a string; for the first one, hypothesis makes and stores a table of all characters."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
-    """Make hypothesis's table once, while the workers collect, instead of once in each of them."""
+    """Make hypothesis's table once, before the workers need it, instead of once in each worker."""
     if getattr(session.config.option, "numprocesses", None):
         draw_text()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest: a worker that got one last would end alone."""
+    """Begin with the slowest files, so that no worker runs one of them last while others wait."""
     places = {Path(__file__).parent / name: place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: places.get(item.path, len(SLOWEST)))
 
 
 def pytest_collection_finish() -> None:
-    """Take what has been collected from the sight of the garbage collector: it stays to the end."""
+    """Exclude the collected tests from garbage collection, because they stay until the end."""
     gc.freeze()
 
 
-# Seconds after the test's own timeout, by which pytest-timeout's signal ends a test, unless the
-# interpreter does not see it: it waits in C, or a test takes the signal's exception for another.
-# To set it takes a thread, whose end is waited for: not for each test.
+# Seconds after the test's own timeout. pytest-timeout's signal ends a test at the timeout, unless
+# the interpreter waits in C, or the test catches the signal's exception. Setting this timer waits
+# for the end of a thread, so it is not set for each test.
 HUNG, HUNG_AGAIN = 90, 10
 hung_since = -float("inf")
 
@@ -118,9 +118,9 @@ hung_since = -float("inf")
 def pytest_runtest_protocol(
     item: pytest.Item, nextitem: pytest.Item | None
 ) -> Generator[None, object, object]:
-    """End the process of a test that nothing else ends, with the stack of each thread."""
-    global hung_since  # noqa: PLW0603 - a hook has no other place
-    stderr = item.config.stash[fault_handler_stderr_fd_key]  # the one that is not captured
+    """End the process of a test that ignores its timeout, and print the stack of each thread."""
+    global hung_since  # noqa: PLW0603 - a hook has no object
+    stderr = item.config.stash[fault_handler_stderr_fd_key]  # pytest does not capture it
     mark = item.get_closest_marker("timeout")
     if mark or time.monotonic() - hung_since > HUNG_AGAIN:
         hung_since = -float("inf") if mark else time.monotonic()
@@ -129,7 +129,7 @@ def pytest_runtest_protocol(
     try:
         return (yield)
     finally:
-        if nextitem is None:  # from here on, the process waits for others
+        if nextitem is None:  # the process now waits for other workers
             faulthandler.cancel_dump_traceback_later()
 
 
@@ -152,7 +152,7 @@ def _neutral_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         for kind in ("CACHE", "CONFIG", "DATA"):
             patch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
         patch.setenv("KEYTURN_FINGERPRINT_KEY", "made-up-key-for-tests")
-        # To read certifi's 150 authorities takes 25 ms, for each client of an HTTP library.
+        # Reading certifi's 150 authorities takes 25 ms for each client of an HTTP library.
         authority = tmp_path_factory.mktemp("authority") / "authority.pem"
         trustme.CA().cert_pem.write_to_path(str(authority))
         patch.setenv("SSL_CERT_FILE", str(authority))
@@ -165,10 +165,10 @@ def _neutral_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 def for_each(
     names: str | tuple[str, ...], rows: Iterable[Any]
 ) -> Callable[[Callable[..., None]], Any]:
-    """Run a test once with all rows, where `parametrize` would make a test of each.
+    """Run one test with all rows; `parametrize` would make one test for each row.
 
-    For many rows that each take less time than pytest takes for a test: they share the fixtures.
-    Every row is run, and all that fail are reported.
+    This is for many rows that are faster than pytest's work for a test; they share the fixtures.
+    Every row is run, and all failures are reported.
     """
     parameters = (names,) if isinstance(names, str) else names
     given = [(row,) if isinstance(names, str) else row for row in rows]
@@ -197,7 +197,7 @@ def for_each(
 
 
 class FakeClock:
-    """Clocks that only the test moves; a token's end is the wall clock's business."""
+    """Clocks that only the test advances; a token's expiry is on the wall clock."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -211,13 +211,13 @@ class FakeClock:
         self.uptime += seconds
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass, and take note of it."""
+        """Let time pass, and record the seconds."""
         self.slept.append(seconds)
         self.advance(seconds)
 
 
 class FakeEndpoint:
-    """Stands where the network is: returns the given responses, else a new token each time."""
+    """A transport without network: it returns the given responses, or else new tokens."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
@@ -245,14 +245,14 @@ class FakeEndpoint:
         return response if isinstance(response, keyturn.plugins.Response) else response()
 
     def response(self, status: int, fields: object, **headers: str) -> keyturn.plugins.Response:
-        """Return a JSON response of this moment; `retry_after` names the header Retry-After."""
+        """Return a JSON response of this time; `retry_after` sets the header Retry-After."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return keyturn.plugins.Response(
             status, JSON | named, json.dumps(fields).encode(), self.clock.now
         )
 
     def token(self, text: str, **fields: object) -> keyturn.plugins.Response:
-        """Return a response with a token for an hour, as other fields say."""
+        """Return a response with a token for an hour, with other or changed fields."""
         usual = {"access_token": text, "token_type": "Bearer", "expires_in": 3600}
         return self.response(200, usual | fields)
 
@@ -278,7 +278,7 @@ class Acme(keyturn.plugins.Provider[AcmeSettings]):
 
 
 class World:
-    """Connections without network, under a clock that only the test moves."""
+    """Connections without network, with a clock that only the test advances."""
 
     plain = Acme
 
@@ -297,7 +297,7 @@ class World:
         options: dict[str, float] | None = None,
         **settings: Any,
     ) -> Connection:
-        """Return a connection to a provider, named or given; by default to Acme."""
+        """Return a connection to a provider or its name; by default to Acme."""
         if isinstance(provider, str):
             provider = keyturn.provider(provider) if provider else self.plain()
         usual = {"client_id": "cid", "client_secret": SECRET}
@@ -317,7 +317,7 @@ class World:
 
     @staticmethod
     def land() -> None:
-        """Wait until nothing continues in the background, for ten seconds at most."""
+        """Wait until no background work is left, for ten seconds at most."""
         end = time.monotonic() + 10
         while pool.get().load():
             assert time.monotonic() < end, "a worker is still busy"
@@ -326,31 +326,31 @@ class World:
 
 @pytest.fixture
 def world() -> World:
-    """Give a world without network, at a standing clock."""
+    """Give connections without network, with a stopped clock."""
     return World()
 
 
 def close_kept_connections() -> None:
     """Close the idle connections to token endpoints that keyturn would keep for some seconds."""
-    idle = kept_connections.get()._idle  # noqa: SLF001 - no user of keyturn needs to close them
+    idle = kept_connections.get()._idle  # noqa: SLF001 - users need no public function for it
     while idle:
         idle.pop().network.close()
 
 
 @pytest.fixture
 def refused_port() -> Iterator[int]:
-    """Give a port that refuses connections: it is taken, so that no other test listens there."""
+    """Give a port that refuses connections; it is bound, so that no other test listens there."""
     with socket.socket() as taken:
         taken.bind(("", 0))
         yield taken.getsockname()[1]
 
 
 class RawServer:
-    """A TCP server on loopback; a function of the test's deals with each connection.
+    """A TCP server on loopback; a function of the test handles each connection.
 
     Args:
-        handle: Gets each connection's socket, on its own thread; what it raises because the
-            client has gone is ignored.
+        handle: Called with each connection's socket, on a separate thread; exceptions after the
+            client has disconnected are ignored.
     """
 
     def __init__(self, handle: Callable[[socket.socket], None]) -> None:
@@ -365,7 +365,7 @@ class RawServer:
         self._start(self._accept)
 
     def read_request(self, connection: socket.socket) -> bytes:
-        """Return a whole request as it came, and take note of it."""
+        """Return the bytes of a complete request, and record them."""
         data = b""
         while b"\r\n\r\n" not in data:
             data += self._some(connection)
@@ -382,7 +382,7 @@ class RawServer:
     def close(self) -> None:
         """End every connection and thread."""
         self.ended.set()
-        # A thread may read from a connection within TLS, which the sockets here don't end.
+        # A thread may read from a TLS connection, which closing the sockets here does not end.
         close_kept_connections()
         for each in (self._listener, *self._sockets):
             with contextlib.suppress(OSError):
@@ -420,9 +420,9 @@ class RawServer:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., RawServer]]:
-    """Give a function that starts a server on loopback, ended with the test.
+    """Give a function that starts a server on loopback, which ends with the test.
 
-    It is given either what deals with a connection, or the bytes of the response to each request.
+    Its argument is a function that handles a connection, or the bytes of each response.
     """
     servers: list[RawServer] = []
 
@@ -465,7 +465,7 @@ def token_response(http_response: Callable[..., bytes]) -> bytes:
 
 @pytest.fixture
 def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Give a function that starts a command, its ends piped as text; it ends with the test."""
+    """Give a function that starts a command with text pipes; the command ends with the test."""
     processes: list[subprocess.Popen[str]] = []
 
     def start(command: Sequence[object], **options: Any) -> subprocess.Popen[str]:
@@ -482,13 +482,13 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.fixture(scope="session")
 def forking_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[object]]:
-    """Give what stands for `sys.executable` in a command: its processes have imported keyturn.
+    """Give a command that replaces `sys.executable`; its processes have already imported keyturn.
 
-    It is for code and modules (`-c` and `-m`), where the start of Python and imports don't matter.
+    It is for code and modules (`-c` and `-m`) for which Python's startup and imports don't matter.
     """
     path = tmp_path_factory.mktemp("forking") / "socket"
     programs = Path(__file__).with_name("forking")
-    # Coverage is measured in what it forks, each time anew.
+    # Coverage is measured separately in each forked process.
     variables = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
@@ -501,11 +501,11 @@ def forking_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ob
             start_new_session=True,
         )
     yield [sys.executable, "-IS", programs / "python.py", path]
-    server.communicate(timeout=30)  # it ends with its input
+    server.communicate(timeout=30)  # it ends at the end of its input
 
 
 def with_variables(variables: dict[str, str | None]) -> dict[str, str]:
-    """Return the environment with these variables; without those that are None."""
+    """Return the environment with these variables, and without those that are None."""
     return {k: v for k, v in (os.environ | variables).items() if v is not None}
 
 
@@ -513,9 +513,9 @@ def with_variables(variables: dict[str, str | None]) -> dict[str, str]:
 def python(
     spawn: Callable[..., subprocess.Popen[str]], forking_python: list[object]
 ) -> Callable[..., subprocess.Popen[str]]:
-    """Give a function that starts Python code in its own process, ended with the test.
+    """Give a function that starts Python code in a process, which ends with the test.
 
-    It is forked from one that has imported keyturn: `new_python` is where that matters.
+    The process is forked from one that has imported keyturn; if that matters, use `new_python`.
     """
 
     def start(code: str, *arguments: object, **environment: str | None) -> subprocess.Popen[str]:
@@ -527,7 +527,7 @@ def python(
 
 @pytest.fixture
 def new_python(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., subprocess.Popen[str]]:
-    """Give a function that starts Python code in its own interpreter, ended with the test."""
+    """Give a function that starts Python code in a new interpreter, which ends with the test."""
 
     def start(code: str, *arguments: object, **environment: str | None) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", code, *arguments]
@@ -537,7 +537,7 @@ def new_python(spawn: Callable[..., subprocess.Popen[str]]) -> Callable[..., sub
 
 
 def runner(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
-    """Return a function that returns what Python code prints; its failure fails the test."""
+    """Return a function that runs Python code and returns its output; a failure fails the test."""
 
     def run(code: str, *arguments: object, **environment: str | None) -> str:
         process = start(code, *arguments, **environment)
@@ -550,19 +550,19 @@ def runner(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
 
 @pytest.fixture
 def run_python(python: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
-    """Give a function that returns what Python code prints; its failure fails the test."""
+    """Give a function that runs Python code and returns its output; a failure fails the test."""
     return runner(python)
 
 
 @pytest.fixture
 def run_new_python(new_python: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
-    """Give a function that returns what Python code prints in its own interpreter."""
+    """Give a function that runs Python code in a new interpreter and returns its output."""
     return runner(new_python)
 
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], object]], None]:
-    """Give a function that waits until something holds, for ten seconds at most."""
+    """Give a function that waits until a condition is true, for ten seconds at most."""
 
     def wait(condition: Callable[[], object]) -> None:
         end = time.monotonic() + 10
@@ -575,7 +575,7 @@ def wait_until() -> Callable[[Callable[[], object]], None]:
 
 @pytest.fixture
 def redis_url() -> Iterator[str]:
-    """Give the URL of an empty server that stands in for Redis."""
+    """Give the URL of an empty server that replaces Redis."""
     from fakeredis import TcpFakeServer  # only some tests need to import it
 
     server = TcpFakeServer(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""A pseudo-terminal: what a user at a real one sees of a command, and types."""
+"""A pseudo-terminal, to read a command's output and type its input as a user does."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Final, Self
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Seconds; a busy machine is slow.
+# In seconds; long, because a busy machine is slow.
 _LIMIT: Final = 50.0
-# A session's first terminal that is opened controls it: `getpass` opens it as /dev/tty.
+# The first terminal that a session opens controls it; `getpass` opens it as /dev/tty.
 _CONTROLLED: Final = (
     "import os, sys; os.open(os.ttyname(0), os.O_RDWR); os.execvp(sys.argv[1], sys.argv[1:])"
 )
 
 
 class Terminal:
-    """A command at its own terminal; use it in a `with` statement.
+    """A command in its own terminal, for a `with` statement.
 
     Args:
         command: The command.
@@ -53,12 +53,12 @@ class Terminal:
         os.close(self._user)
 
     def answer(self, prompt: str, line: str) -> None:
-        """Wait for a prompt after what was seen before, and type a line."""
+        """Wait for a new prompt, and type a line."""
         self.wait_for(prompt)
         os.write(self._user, f"{line}\n".encode())
 
     def wait_for(self, words: str) -> None:
-        """Wait until something is shown after what was seen before."""
+        """Wait until the words appear in new output."""
         while (found := self.shown.find(words, self._seen)) < 0:
             assert self._read(), f"{words!r} is not shown, but:\n{self.shown}"
         self._seen = found + len(words)
@@ -70,12 +70,12 @@ class Terminal:
         return self._process.wait(_LIMIT)
 
     def _read(self) -> bool:
-        """Read what is shown next; return whether there was something."""
+        """Read the next output; return whether there was any."""
         if not select.select([self._user], [], [], _LIMIT)[0]:
             return False
         try:
             read = os.read(self._user, 4096)
-        except OSError:  # Linux has this for a terminal that no process has open
+        except OSError:  # Linux raises it if no process has the terminal open
             return False
         self.shown += read.decode(errors="replace").replace("\r\n", "\n")
         return bool(read)
