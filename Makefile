@@ -1,4 +1,4 @@
-# Every target does its own set-up; Python 3.11 or newer and make are all it takes.
+# Every target does its own set-up; you need only Python 3.11 or newer, and make.
 # Overridable: PYTHON=python3.13, VENV=.venv-3.13, PYTEST_ARGS="-k disk".
 
 VENV ?= .venv
@@ -43,11 +43,11 @@ run-demo: $(READY)
 test: $(READY) ## Run the tests
 	@$(BIN)/python -m pytest --numprocesses 3 $(PYTEST_ARGS)
 
-# What is about keyturn's own code and pages, whatever the versions of its dependencies.
+# Tests of keyturn's own code and pages, which do not depend on the versions of dependencies.
 NOT_LOWEST := api bench cli conformance deployment docs emulator fuzz packaging platforms providers \
 	registry stores/test_store_conformance.py threats
 
-test-lowest: ## Run the tests with the lowest versions of the dependencies that are allowed
+test-lowest: ## Run the tests with the lowest allowed versions of the dependencies
 	@$(MAKE) --no-print-directory check-locks VENV=.cache/lowest LOCK=lowest
 	@$(MAKE) --no-print-directory test VENV=.cache/lowest LOCK=lowest \
 		PYTEST_ARGS='$(foreach each,$(NOT_LOWEST),--ignore=tests/$(each)) $(PYTEST_ARGS)'
@@ -85,7 +85,7 @@ format: $(READY) ## Format the code, and fix what the linter can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-mutants: $(READY) ## Change the code in small ways, count what no test notices (MUTANTS=keyturn._http.urls)
+mutants: $(READY) ## Change the code in small ways, count those that no test detects (MUTANTS=keyturn._http.urls)
 	@$(BIN)/python scripts/mutants.py $(MUTANTS)
 
 bench: $(READY) ## Measure keyturn side by side with its peers (about half an hour)
@@ -132,8 +132,8 @@ clean: ## Remove the environment, caches and builds
 		tests/integrated/node_modules tests/integrated/vendors/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A lock file is complete: nothing is resolved. When it changes, a new environment is made, in which
-# nothing of the old one is left.
+# A lock file is complete: nothing is resolved. When it changes, make creates a new environment, and
+# keeps nothing of the old one.
 $(VENV)/.locked: requirements/$(LOCK).txt
 	@echo "Setting up $(VENV), once; this may take a minute."
 	@test ! -e $@ || rm -rf $(VENV)

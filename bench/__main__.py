@@ -59,7 +59,7 @@ def _arguments() -> argparse.Namespace:
     names = [each.name for each in libraries()]
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("rows", nargs="*", type=_row, metavar="ROW", help=rows)
-    parser.add_argument("--quick", action="store_true", help="be quick rather than exact")
+    parser.add_argument("--quick", action="store_true", help="measure fewer and shorter runs")
     parser.add_argument(
         "--libraries", nargs="*", choices=names, default=names, metavar="NAME", help=str(names)
     )

@@ -1,4 +1,4 @@
-"""The rows of the bench: what each measures and does not cover, who is measured, and the goals."""
+"""The rows of the bench: what each measures and does not cover, for which libraries, and goals."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _tenants_row(name: str, tenants: str, not_covered: str) -> Row:
     )
 
 
-# What every row of tenants must keep besides its times.
+# The goals of every row of tenants besides its times.
 _BOUNDED = (
     Line("… threads", "threads", "", 300),
     Line("… descriptors", "descriptors", ""),
@@ -188,7 +188,7 @@ ROWS = (
     Row(
         "import",
         (Line("the import alone, over bare Python", "added", "ms"),),
-        "what is imported when it is first used: keyturn's row of the first token has that",
+        "modules that are imported at their first use: keyturn's row of the first token has them",
         3,
         7,
         whole=True,
@@ -287,7 +287,7 @@ ROWS = (
                 "KiB",
             ),
             Line("… threads of the process", "threads", ""),
-            Line("… its descriptors", "descriptors", ""),
+            Line("… descriptors of the process", "descriptors", ""),
             Line("… time to make one and find its token", "seconds_each_made", "µs"),
             Line("… `token()` of one in a loop, against one slot", "ratio_one", "times"),
             Line("… of 1,000 in turn, against as many slots", "ratio_thousand", "times"),
@@ -339,15 +339,14 @@ ROWS = (
         "tenants_unseen",
         (
             Line(
-                "400 hosts that were never seen hang: the slowest first token of 20 others that "
-                "were never seen",
+                "400 new hosts hang: the slowest first token of 20 other new hosts",
                 "slowest",
                 "s",
                 30,
             ),
             *_BOUNDED,
         ),
-        "more hosts than 400 that hang, callers with a timeout below 30 s",
+        "more than 400 hosts that hang, callers with a timeout below 30 s",
         1,
         3,
         (OURS,),

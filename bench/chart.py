@@ -31,7 +31,7 @@ _NAMESPACE = "http://www.w3.org/2000/svg"
 _WIDTH, _MARGIN, _NAMES, _VALUES = 400, 12, 152, 56
 _ROW, _BAR = 22, 14
 _LINE, _CHARACTERS = 17, 51
-# Where the goal is, in the width of a bar.
+# The position of the goal in the width of a bar.
 _GOAL = 0.5
 
 
@@ -93,7 +93,7 @@ def draw(title: str, note: str, panels: Sequence[Panel], goals: Sequence[Goal] =
 
 
 def _draw_panel(panel: Panel, top: float) -> tuple[list[str], float]:
-    """Return a panel's elements, and where it ends."""
+    """Return a panel's elements, and the position of its end."""
     left, room = _MARGIN + _NAMES, _WIDTH - 2 * _MARGIN - _NAMES - _VALUES
     most = max(value for _, value, _ in panel.bars)
 
@@ -101,7 +101,7 @@ def _draw_panel(panel: Panel, top: float) -> tuple[list[str], float]:
         return room * math.log1p(max(value, 0.0)) / math.log1p(max(most, panel.limit or 0, 1))
 
     def label(value: float) -> float:
-        """Return where the figure is: behind the bar, and not upon the goal's line."""
+        """Return the position of the figure: after the bar, and not on the goal's line."""
         end, goal = left + length(value) + 6, left + length(panel.limit or 0.0)
         return goal + 6 if panel.limit is not None and end - 6 <= goal <= end + 24 else end
 
@@ -121,7 +121,7 @@ def _draw_panel(panel: Panel, top: float) -> tuple[list[str], float]:
 
 
 def _draw_goals(goals: Sequence[Goal], top: float) -> tuple[list[str], float]:
-    """Return a bar for each goal, as long as the figure is a part of it, and where they end."""
+    """Return a bar for each goal, with the figure as a part of it, and the position of the end."""
     elements, top = _wrapped("keyturn and each of its goals", "title", top)
     room = _WIDTH - 2 * _MARGIN
     for goal in goals:

@@ -25,8 +25,8 @@ class Library(NamedTuple):
     Args:
         name: Its distribution's name.
         module: The name of its adapter in `bench.peers`.
-        statement: What imports it.
-        requirements: What is installed for it; nothing for keyturn itself.
+        statement: The statement that imports it.
+        requirements: The packages to install for it; none for keyturn itself.
         missing: What it does not support (`async`, `request`, `disk`), and why.
     """
 
@@ -115,7 +115,7 @@ def _install(directory: Path, name: str, entry_points: str) -> None:
 
 
 def _ourselves() -> list[str | Path]:
-    """Return pip's arguments for this tree as users would have it: a wheel, not editable."""
+    """Return pip's arguments for this tree as users install it: a wheel, not editable."""
     wheels, constraints = CACHE / "wheels", CACHE / "constraints.txt"
     for old in wheels.glob("*.whl"):
         old.unlink()

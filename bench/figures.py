@@ -30,7 +30,7 @@ class Figure(NamedTuple):
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Return the smallest value that `percent` of all don't exceed; NaN if there are none."""
+    """Return the smallest value that `percent` of all values don't exceed; NaN without values."""
     if not ordered:
         return math.nan
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]

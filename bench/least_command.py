@@ -1,8 +1,8 @@
 """The least that finds a token on disk as `keyturn token NAME` does, with the same libraries.
 
 It reads the configuration, loads a provider by a hook, makes its settings and their fingerprint,
-opens the store, reads the token and prints it. It checks nothing that can be wrong, serves one
-thread, and handles no failure: no code that keeps keyturn's promises takes less.
+opens the store, reads the token and prints it. It checks nothing, serves one thread, and
+handles no failure: code that does what keyturn promises can't take less.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a row of the bench is, and a line of the table."""
+"""The classes of the bench's rows, and of the table's lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from bench.figures import Results
 
 FLOOR = "floor"
-"""The name of what every library is compared with under load: a static header."""
+"""The name of the baseline under load: a static header."""
 _UNITS = {
     "times": (1.0, "\N{MULTIPLICATION SIGN}"),
     "%": (100.0, " %"),
@@ -30,11 +30,11 @@ class Line(NamedTuple):
     Args:
         title: What is measured.
         figure: The row's figure.
-        unit: `times` for a ratio, `%` for what is added to the floor, a unit, or "" for a count.
+        unit: `times` for a ratio, `%` for the addition to the floor, a unit, or "" for a count.
         goal: The most that keyturn may have, in that unit; None where there is no goal.
         at_least: Whether the goal is the least that keyturn must have.
         relative: Whether the figure is divided by that of the floor's own run.
-        beside: A figure in seconds that is shown beside it, in microseconds.
+        beside: A second figure in seconds, shown in microseconds.
         least: A figure of the same unit: the least that any code can have.
     """
 
@@ -88,7 +88,7 @@ class Line(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What one process measures of one library.
+    """The measurements of one library in one process.
 
     Args:
         name: The row's name on the command line.
@@ -100,7 +100,7 @@ class Row(NamedTuple):
         who_quick: The same in a quick run; `who` when empty.
         floor: Whether the floor is measured in its own process too.
         needs: What a library must support: any of `async`, `request` and `disk`, by spaces.
-        whole: Whether whole processes are timed, from outside.
+        whole: Whether whole processes are timed.
         listener: Whether a plugin listens to events.
     """
 

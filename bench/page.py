@@ -38,8 +38,8 @@ endpoint, in turns. Compare the ratios; the times belong to that machine.
 
 {main}
 
-A dash: no figure, since the library has no support ({reasons}), since the row is measured for
-keyturn alone, or since the run that is shown did not measure it.
+A dash means that there is no figure: the library does not support the row ({reasons}), the row is
+measured for keyturn only, or the shown run did not measure it.
 
 ## What the rows do not cover
 
@@ -47,21 +47,21 @@ keyturn alone, or since the run that is shown did not measure it.
 
 ## How it is measured
 
-- Each library has an environment of its own with the versions above. It is used as its
-  documentation shows, with its defaults. keyturn is installed from a wheel. The adapters are in
-  `bench/peers`, one small module each.
-- The token endpoint is a process of its own. It counts its requests and refuses expired tokens. A
-  token request takes 200 ms where callers are cold and under load, and no time elsewhere.
-- Each row runs in a process of its own. What is compared takes turns within that process, and the
-  ratio is the median over all turns. A figure is the median of two to nine such processes (one to
-  three in a quick run). The median, the lowest, the highest and the number of runs of each figure
-  are in `bench/results/results.json`.
+- Each library has its own environment with the versions above. It is used as its documentation
+  shows, with its defaults. keyturn is installed from a wheel. The adapters are in `bench/peers`,
+  one small module each.
+- The token endpoint is a separate process. It counts its requests and refuses expired tokens. A
+  token request takes 200 ms in the rows of cold callers and of load, and no time in the others.
+- Each row runs in a separate process. Within it, the compared calls take turns, and the ratio is
+  the median over all turns. A figure is the median of two to nine such processes (one to three in a
+  quick run). The median, the lowest, the highest and the number of runs of each figure are in
+  `bench/results/results.json`.
 - A hit is compared with a method that reads a slot and `time.monotonic()` and makes one comparison.
   The least possible reads the clock that counts suspended time instead, as keyturn must.
   Hits in a loop and API requests never wait, so their time is the CPU time of all threads: other
   processes of the machine do not count.
 - Requests are sent by httpx to a transport in memory. Each carries the headers that the provider's
-  own page demands. The floor is the fastest of three ways to set the same headers by hand: on the
+  own page requires. The floor is the fastest of three ways to set the same headers by hand: on the
   client, on the request, and by an `Auth` that does nothing else. The least possible is an `Auth`
   that also checks the origin and the expiry. The peers set the provider's header on their client
   and the token as their documentation shows; those for requests are compared with requests.
@@ -69,10 +69,10 @@ keyturn alone, or since the run that is shown did not measure it.
   distributions installed beside the library's own. The floor is a process that sends the same POST
   by `httpx.post`.
 - A cold call is measured at each of the four providers, with a plugin that listens to events. The
-  figures are those of the dearest. CPU and calls are those of all threads. A call is a `call` event
+  figures are those of the most expensive one. CPU and calls are those of all threads. A call is a `call` event
   of `sys.setprofile` in a file of keyturn.
 - Cold callers start when the library has fetched a token elsewhere. Processes share a store on disk
-  where a library has one; to open it is part of their time.
+  if a library has one; opening it is part of their time.
 - The load is 200 API requests a second by 50 workers. Latency is measured from the moment at which
   a request is due, so a delayed worker is late for its next request too. A request that is 4
   seconds late at the end is not sent. Several libraries renew a token 20 to 300 seconds before its
@@ -80,10 +80,10 @@ keyturn alone, or since the run that is shown did not measure it.
 - A token from disk: `keyturn token NAME`, and for the others a script that finds its token in the
   library's own file. The least possible is a script that finds a token with the libraries that
   keyturn uses (argparse, tomllib, attrs, pluggy, platformdirs, diskcache), and that checks nothing
-  and handles no failure. To import them is nearly all of its time. This row compares CPU time.
-  What keyturn takes beyond it is its own code: a hit loads about 95 modules and makes 32 attrs
+  and handles no failure. Importing them takes nearly all of its time. This row compares CPU time.
+  The rest of keyturn's time is its own code: a hit loads about 95 modules and makes 32 attrs
   classes.
-- msal and azure-identity demand https; an HTTP client that each accepts as an argument sends their
+- msal and azure-identity require https; an HTTP client that each accepts as an argument sends their
   requests by http. google-auth uses a service account, which signs a JWT instead of sending a
   secret.
 
@@ -95,7 +95,7 @@ noise. Both write `bench/results/results.json`, this page and its chart, and end
 were missed. `python -m bench ROW` measures one row and writes nothing, or with `--update` replaces
 that row on this page; `python -m bench --page` writes this page from the results again.
 """
-# What must be the same where rows of two runs stand in one table.
+# Properties that must be equal for rows of two runs in one table.
 _COMPARED = ("cpus", "processor", "python", "system", "mode")
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -110,7 +110,7 @@ def write(machine: dict[str, Any], results: Results) -> None:
 
 
 def check_same(machine: dict[str, Any]) -> None:
-    """Check that rows measured now may stand beside those that were written before.
+    """Check that rows measured now are comparable with those that were written before.
 
     Raises:
         ValueError: Those were measured elsewhere, by another Python, or in another mode.

@@ -35,9 +35,9 @@ class Step(NamedTuple):
     """One measurement.
 
     Args:
-        row: What is measured.
-        library: In whose environment.
-        name: Who is measured: the library, or the floor.
+        row: The row.
+        library: The library in whose environment it runs.
+        name: The measured one: the library, or the floor.
     """
 
     row: Row
@@ -66,7 +66,7 @@ class Run:
     Args:
         libraries: The libraries to measure, keyturn first.
         rows: The rows to measure; all when empty.
-        quick: Whether to be quick rather than exact.
+        quick: Whether to measure fewer and shorter runs.
     """
 
     def __init__(self, libraries: list[Library], rows: list[str], *, quick: bool) -> None:
@@ -129,7 +129,7 @@ def _able(row: Row, libraries: list[Library], *, quick: bool) -> Iterable[Librar
 
 
 def _measure(step: Step, context: Context) -> dict[str, Any] | None:
-    """Return what its own process measures."""
+    """Return the figures that its own process measures."""
     module = FLOOR if step.name == FLOOR else step.library.module
     command: list[str | Path] = [step.library.python, "-m", "bench.measure", module, step.row.name]
     command.append(context.address)
@@ -161,7 +161,7 @@ def _server() -> Generator[str]:
 
 
 def _output(command: list[str | Path], environment: dict[str, str]) -> str:
-    """Return what a command prints; one that takes too long ends with all that it started."""
+    """Return the output of a command; on a timeout, end it with all processes that it started."""
     with subprocess.Popen(  # noqa: S603 - a command of our own
         command,
         cwd=REPOSITORY,

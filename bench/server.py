@@ -2,7 +2,7 @@
 
 `python -m bench.server` prints its port and ends when its standard input does. `PUT /` with a JSON
 object makes a scenario with its own path; below it are `…/token`, `…/api`, `…/counts`, and the
-discovery document that some libraries demand. A token holds its serial number and its expiry.
+discovery document that some libraries require. A token contains its serial number and expiry.
 """
 
 from __future__ import annotations

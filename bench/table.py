@@ -1,4 +1,4 @@
-"""The tables of what was measured, of the goals, and of what the rows do not cover."""
+"""The tables of the results, of the goals, and of what the rows do not cover."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.lines import Line, Row
 
 EMPTY = "\N{EN DASH}"
-"""What stands where there is no figure."""
+"""The string in place of a missing figure."""
 
 
 def main_table(

@@ -2,7 +2,7 @@
 
 `python -m bench.tenant_server DIRECTORY` writes its certificate to `ca.pem` there, prints its port,
 and ends when its standard input does. It takes every host below `hosts.test`, and needs 0.2 s for a
-token; a host whose name begins with `hang` accepts a connection and stays silent.
+token; a host whose name begins with `hang` accepts a connection and does not respond.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Endpoint(asyncio.Protocol):
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Note where responses go."""
+        """Keep the transport for responses."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:

@@ -46,7 +46,7 @@ _LEAST = "from bench.least_command import main; main()"
 
 
 class Took(NamedTuple):
-    """What a process took.
+    """The time of a process.
 
     Args:
         seconds: From its start to its end.
@@ -58,7 +58,7 @@ class Took(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where one library's processes run.
+    """The environment of one library's processes.
 
     Args:
         library: The library.
@@ -75,7 +75,7 @@ class Place(NamedTuple):
     context: Context
 
     def run(self, *command: str | Path, **environment: str | Path) -> Took:
-        """Run a command and return what it took.
+        """Run a command and return its time.
 
         Raises:
             subprocess.CalledProcessError: It failed, or took too long.
@@ -143,7 +143,7 @@ def importing(place: Place) -> Figures:
 
 
 WHOLE = {"first_token": first_token, "command": command, "import": importing}
-"""How each row is measured that times whole processes."""
+"""The functions for the rows that time whole processes."""
 
 
 def _disk_command(place: Place) -> list[str | Path]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/reference/integrations.md from what `make test-platforms` has recorded.
+"""Write docs/reference/integrations.md from the results of `make test-platforms`.
 
 Each file of tests/integrated/results is a row that a test wrote at the end of its run.
 """

@@ -5,9 +5,9 @@
 [NAME ...]` needs no network: it reads the metadata of the installed distributions, so it runs in an
 environment that was installed from the lock file.
 
-A lock file is installed without resolution, so what it lacks is not installed. `check` reports each
-requirement of the project, and of every locked distribution, that no line of the lock file meets.
-A distribution that is locked for other versions of Python only is checked under those.
+A lock file is installed without resolution, so a missing distribution is not installed. `check`
+reports each requirement of the project, and of every locked distribution, that no line of the lock
+file meets. A distribution that is locked for other versions of Python only is checked under those.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REPOSITORY: Final = Path(__file__).resolve().parents[1]
 
 
 class Lock(NamedTuple):
-    """What a lock file is compiled from: extras and groups of `pyproject.toml`, options of uv."""
+    """The sources of a lock file: extras and groups of `pyproject.toml`, and options of uv."""
 
     extras: tuple[str, ...]
     groups: tuple[str, ...]
@@ -52,7 +52,7 @@ LOCKS: Final = {
         ("test",),
         ("--resolution", "lowest-direct"),
     ),
-    # The API reference is read from the imported modules: these extras are what they import.
+    # The API reference is generated from the imported modules, which need these extras.
     "docs": Lock(
         ("aiohttp", "httpx2", "opentelemetry", "redis", "requests", "urllib3"),
         ("build", "docs"),
@@ -129,7 +129,7 @@ def _problems(
     for pin in locked:
         requirements = _requirements(pin)
         if requirements is None and _applies(pin, {}):
-            yield f"{pin} is locked, but is not what is installed here"
+            yield f"{pin} is locked, but another version is installed here"
         for extra in ("", *pin.extras):
             with_extra = environment | {"extra": extra}
             needs += [(pin.name, each) for each in requirements or () if _applies(each, with_extra)]

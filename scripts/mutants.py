@@ -39,7 +39,7 @@ def module_of(pattern: str) -> str:
 
 
 def copy_repository(copy: Path, module: str, tests: list[str]) -> None:
-    """Copy what the tests need, with all packages below `src`, the layout that mutmut supports."""
+    """Copy the files for the tests, with all packages below `src`, the layout for mutmut."""
     # Python ignores a directory of PYTHONPATH that does not exist when it starts.
     (copy / "mutants" / "src").mkdir(parents=True, exist_ok=True)
     for name in (*_COPIED, "src"):

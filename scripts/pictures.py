@@ -33,7 +33,7 @@ _ARROW: Final = (
     '<defs><marker id="head" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7"'
     ' orient="auto-start-reverse"><path class="head" d="M0,0 L10,5 L0,10 z"/></marker></defs>'
 )
-# Each layer: what it is, and its packages.
+# Each layer: its description, and its packages.
 _LAYERS: Final = (
     ("command line, agent, adapters, test kits", "_cli, _server, integrations, testing"),
     ("configuration; many connections", "_config, _registry"),

@@ -24,7 +24,7 @@ from typing import Final
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 DIST: Final = REPOSITORY / "dist"
 BIN: Final = Path(sys.executable).parent
-# By the folder and name of a file of a workflow's host: the name of its schema.
+# The schema of each file for the repository's host, by folder and file name.
 SCHEMAS: Final = {
     "workflows/*.yml": "github-workflows",
     "dependabot.yml": "dependabot",
@@ -61,13 +61,13 @@ def check_metadata(*built: Path) -> None:
 
 
 def check_contents(sdist: Path, wheel: Path) -> None:
-    """Check that the sdist holds what git tracks, and the wheel the packages alone."""
+    """Check that the sdist contains the files that git tracks, and the wheel only the packages."""
     run(BIN / "check-wheel-contents", "--no-config", "--ignore", "W004,W009", wheel)
     tracked = set(run("git", "ls-files").splitlines())
     with tarfile.open(sdist) as archive:
         packed = {each.name.partition("/")[2] for each in archive if each.isfile()}
     if surplus := sorted(packed - tracked - {"PKG-INFO"}):
-        sys.exit(f"the sdist holds what git does not track: {surplus}")
+        sys.exit(f"the sdist contains files that git does not track: {surplus}")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     wanted = {f"{each.name}/{path}" for each in packages() for path in _sources(each)}
@@ -114,7 +114,7 @@ def install(distribution: Path, directory: Path) -> Path:
 
 
 def write_bill_of_materials(python: Path) -> None:
-    """List what an environment with the wheel holds, in CycloneDX's format."""
+    """List the packages of an environment with the wheel, in CycloneDX's format."""
     target = REPOSITORY / "build" / "sbom.json"
     target.parent.mkdir(exist_ok=True)
     options = ("--pyproject", "pyproject.toml", "--output-reproducible", "--output-file", target)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Print how large keyturn is: entries at the root of its package, modules, and AST statements.
 
-`scripts/size.py [REVISION ...]` counts the working tree, and each revision of git beside it.
-`testing` is counted apart: it is for tests, and no application imports it.
+`scripts/size.py [REVISION ...]` counts the working tree, and each given revision of git.
+`testing` is counted separately: it is for tests, and no application imports it.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The rows as one library's interpreter measures them; the standard library alone is needed."""
+"""The measurements of rows in one library's interpreter; they need only the standard library."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _SECRET = "made-up-session-secret"  # noqa: S105 - made up
 _CLIENTS = 8
 _READY_WITHIN = 30.0
-# The API is an nginx too, so that it takes as little of the machine as can be.
+# The API is an nginx too, so that it uses as little CPU as possible.
 _NGINX = """
 daemon off; worker_processes 1; pid {directory}/pid; error_log stderr;
 events {{}}
@@ -61,7 +61,7 @@ def proxy(_: Peer, context: Context) -> dict[str, float] | None:
         own = f"/{_SECRET}/shop/"
         ports = {"": (agent, own), "_nginx": (plain, "/"), "_direct": (api, "/")}
         for suffix, (port, path) in ports.items():
-            _requests(port, path, 20)  # what is opened and imported at first
+            _requests(port, path, 20)  # for what the first request opens and imports
             times = sorted(_requests(port, path, number))
             figures[f"p50{suffix}"] = percentile(times, 50)
             figures[f"p99{suffix}"] = percentile(times, 99)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def api_request(peer: Peer, context: Context, api: Api) -> Figures | None:
-    """Time an API request against the fastest of those that set the headers manually."""
+    """Time an API request against the fastest way to set the headers manually."""
     calls = peer.session(context.scenario(), api)
     return None if calls is None else _figures(compare([calls.ours, *calls.floors, *calls.least]))
 

@@ -147,7 +147,7 @@ def _kill(children: list[subprocess.Popen[str]]) -> None:
 
 
 def _warm_up(call: Call | None) -> None:
-    """Get a token elsewhere, so that what is imported for one is loaded."""
+    """Get a token from another endpoint first, so that all modules are imported."""
     if call is not None:
         call()
 

@@ -63,7 +63,7 @@ class Counter:
             threading.Thread.start = start  # type: ignore[method-assign]
 
     def count(self, call: Call) -> Figures:
-        """Return the counts of one call, what it leaves to a background thread included."""
+        """Return the counts of one call, including its work on background threads."""
         self.calls, self.threads, self.files = 0, 0, set()
         self._counting = True
         call()
@@ -81,7 +81,7 @@ class Counter:
 
 
 def cold_call(peer: Peer, context: Context) -> Figures | None:
-    """Measure cold calls at each of the four providers; a figure is that of the dearest."""
+    """Measure cold calls at each of the four providers; a figure is the highest of them."""
     import keyturn
     from bench.measure import listener
 
@@ -89,7 +89,9 @@ def cold_call(peer: Peer, context: Context) -> Figures | None:
     with counter.installed():  # before there is a worker
         if peer.cold(context.scenario(), APIS["orocommerce"], 1) is None:
             return None
-        time.sleep(50 * _SETTLE)  # until its plugins are loaded, which one event of these waits for
+        time.sleep(
+            50 * _SETTLE
+        )  # until its plugins are loaded, for which one of these events waits
         counts = [_counts(peer, context, api, counter) for api in APIS.values()]
     # Two calls at each provider; without their events, the calls of a hook would not be counted.
     if len(listener.received) < 2 * len(APIS):

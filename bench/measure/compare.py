@@ -68,7 +68,7 @@ def calls_in(timer: Timer, seconds: float) -> int:
 
 
 def _orders(count: int) -> list[range]:
-    """Return the order of each round: there and back, so that no call always follows the same."""
+    """Return the order of each round, reversed each time: no call always follows the same one."""
     there = range(count)
     return [there[::-1] if each % 2 else there for each in range(_ROUNDS)]
 

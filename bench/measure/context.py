@@ -1,4 +1,4 @@
-"""The bench's server as the rows see it."""
+"""The bench's server, for the rows."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from bench.peers._peer import Endpoint
 
 
 class Context(NamedTuple):
-    """What a row is measured with.
+    """The server and the mode of a measurement.
 
     Args:
         address: The server's host and port.
-        quick: Whether to be quick rather than exact.
+        quick: Whether to measure fewer and shorter runs.
     """
 
     address: str

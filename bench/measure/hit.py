@@ -1,4 +1,4 @@
-"""The cost of one call when there is a token already."""
+"""The cost of one call with a valid token."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def threads(peer: Peer, context: Context) -> Figures | None:
 
 
 def _after_pause(call: Call | None) -> float:
-    """Return the seconds of a call after a pause; without a call, of the measuring itself."""
+    """Return the seconds of a call after a pause; without a call, of the measurement itself."""
     clock = time.perf_counter
     time.sleep(_PAUSE)
     if call is None:
@@ -94,7 +94,7 @@ def _after_pause(call: Call | None) -> float:
 
 
 def _threaded(call: Call, threads: int, total: int) -> float:
-    """Return the seconds in which some threads make `total` calls together."""
+    """Return the seconds in which several threads make `total` calls together."""
     barrier = threading.Barrier(threads + 1)
 
     def work() -> None:

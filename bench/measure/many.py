@@ -52,8 +52,8 @@ def many(peer: Peer, context: Context) -> Figures | None:
 
 
 def _round(clients: Sequence[Any]) -> float:
-    """Return the seconds of one call, each client having its turn."""
-    # As long a loop for one as for many, so that the loop itself costs each call the same.
+    """Return the seconds of one call; the clients take turns."""
+    # The loop has the same length for one as for many, so that its own cost for a call is equal.
     turns = [*clients] * max(1, _CALLS // len(clients))
     start = time.process_time()
     for client in turns:

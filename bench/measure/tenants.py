@@ -61,7 +61,7 @@ def entries(directory: str) -> int:
 
 
 class Watch:
-    """Notes the most threads and descriptors that this process has in the meantime."""
+    """Records the maximum numbers of threads and descriptors of this process."""
 
     def __init__(self) -> None:
         self.threads = self.descriptors = 0
@@ -98,7 +98,7 @@ def hanging(peer: Peer, context: Context) -> Figures | None:
 
 
 def unseen(peer: Peer, context: Context) -> Figures | None:
-    """Measure healthy hosts that were never seen, beside hundreds of such hosts that hang."""
+    """Measure healthy new hosts, beside hundreds of new hosts that hang."""
     del context
     with _site() as site:
         resource.setrlimit(resource.RLIMIT_NOFILE, (_DESCRIPTORS, _DESCRIPTORS))
@@ -106,7 +106,7 @@ def unseen(peer: Peer, context: Context) -> Figures | None:
 
 
 def idle(peer: Peer, context: Context) -> Figures | None:
-    """Measure what connections cost that no token is requested of."""
+    """Measure the cost of connections that request no token."""
     number = _QUICK_IDLE if context.quick else _IDLE
     kept = [peer.open_tenants(1)]  # imports
     threads, descriptors, before = entries("task"), entries("fd"), _resident()
@@ -218,7 +218,7 @@ async def _hanging(peer: Peer, site: Site, number: int) -> Figures:
         return time.perf_counter() - start
 
     async def healthy(label: str) -> list[float | BaseException]:
-        """Request tokens of tenants of a known host, and of as many hosts never seen."""
+        """Request tokens of tenants of a known host, and of as many new hosts."""
         tasks: list[asyncio.Task[float]] = []
         for each in range(number):
             tasks += [asyncio.create_task(get(host)) for host in ("known", f"{label}-{each}")]
@@ -257,7 +257,7 @@ async def _hanging(peer: Peer, site: Site, number: int) -> Figures:
 
 @contextmanager
 def _site() -> Generator[Site]:
-    """Start the endpoints; their names lead to this machine, and those of dead hosts nowhere."""
+    """Start the endpoints; their names resolve to this machine, those of dead hosts to none."""
     resolve = socket.getaddrinfo
 
     def getaddrinfo(host: Any, port: Any, *args: Any, **kwargs: Any) -> list[Any]:

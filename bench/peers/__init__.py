@@ -1,1 +1,1 @@
-"""One small adapter for each library: how its own users would get a token with it."""
+"""One small adapter for each library, which gets a token as the library's users do."""

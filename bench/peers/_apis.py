@@ -1,4 +1,4 @@
-"""The APIs of the four providers, with the headers that their pages demand on each request."""
+"""The APIs of the four providers, with the headers that their pages require on each request."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Peer:
         return None
 
     def on_disk(self, endpoint: Endpoint, directory: Path) -> Call | None:
-        """Return a function that returns a token which is kept in `directory` too."""
+        """Return a function that returns a token, which is also stored in `directory`."""
         del endpoint, directory
         return None
 
@@ -128,10 +128,10 @@ class Peer:
         return None
 
     def open_tenants(self, number: int) -> Any | None:
-        """Return as many tenants that request no token, in what keeps them.
+        """Return an object that holds tenants without tokens.
 
         Args:
-            number: How many.
+            number: The number of tenants.
         """
         del number
         return None

@@ -11,7 +11,7 @@ from bench.peers._peer import Endpoint
 
 
 def main() -> None:
-    """Print a token, out of a directory if one is given.
+    """Print a token, from a directory if one is given.
 
     The process ends at once, whatever threads the library has left.
     """

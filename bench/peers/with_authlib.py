@@ -19,7 +19,7 @@ LONG_LIVED = {"access_token": "made-up", "token_type": "Bearer", "expires_in": 3
 
 
 def settings(endpoint: Endpoint) -> dict[str, Any]:
-    """Return what both clients take."""
+    """Return the common arguments of both clients."""
     return {
         "client_id": CLIENT_ID,
         "client_secret": CLIENT_SECRET,

@@ -1,6 +1,6 @@
-"""azure-identity: a credential object with a transport that leads to the server.
+"""azure-identity: a credential object with a transport to the server.
 
-It demands https; the transport, which it accepts as an argument, sends the request by http.
+It requires https; the transport, which it accepts as an argument, sends the request by http.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class PlainHttp(RequestsTransport):  # type: ignore[misc]
-    """A transport that sends to http what is meant for https."""
+    """A transport that sends https requests by http."""
 
     def send(self, request: Any, **kwargs: Any) -> Any:
         """Send a request."""
@@ -39,7 +39,7 @@ class AsyncPlainHttp(AsyncioRequestsTransport):  # type: ignore[misc]
 
 
 def settings(endpoint: Endpoint) -> dict[str, Any]:
-    """Return what all credentials take."""
+    """Return the common arguments of all credentials."""
     return {
         "tenant_id": endpoint.path,
         "client_id": CLIENT_ID,

@@ -1,4 +1,4 @@
-"""google-auth: a service account, which is as near to client credentials as it comes.
+"""google-auth: a service account, its closest equivalent of client credentials.
 
 It signs a JWT for each token request (RFC 7523) instead of sending a secret; the server takes both.
 """

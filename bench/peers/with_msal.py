@@ -1,6 +1,6 @@
 """msal: an application object with a token cache.
 
-It demands https; the HTTP client, which it accepts as an argument, sends the request by http.
+It requires https; the HTTP client, which it accepts as an argument, sends the request by http.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class PlainHttp(requests.Session):
-    """A session that sends to http what is meant for https."""
+    """A session that sends https requests by http."""
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **kwargs: Any) -> Any:
         """Send a request."""
