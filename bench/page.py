@@ -57,9 +57,9 @@ measured for keyturn only, or the shown run did not measure it.
   quick run). The median, the lowest, the highest and the number of runs of each figure are in
   `bench/results/results.json`.
 - A hit is compared with a method that reads a slot and `time.monotonic()` and makes one comparison.
-  The least possible reads the clock that counts suspended time instead, as keyturn must.
-  Hits in a loop and API requests never wait, so their time is the CPU time of all threads: other
-  processes of the machine do not count.
+  The least possible reads the clock that counts suspended time instead, as keyturn must. Hits in a
+  loop and API requests never wait, so their time is the CPU time of all threads: other processes of
+  the machine do not count.
 - Requests are sent by httpx to a transport in memory. Each carries the headers that the provider's
   own page requires. The floor is the fastest of three ways to set the same headers by hand: on the
   client, on the request, and by an `Auth` that does nothing else. The least possible is an `Auth`
@@ -69,8 +69,8 @@ measured for keyturn only, or the shown run did not measure it.
   distributions installed beside the library's own. The floor is a process that sends the same POST
   by `httpx.post`.
 - A cold call is measured at each of the four providers, with a plugin that listens to events. The
-  figures are those of the most expensive one. CPU and calls are those of all threads. A call is a `call` event
-  of `sys.setprofile` in a file of keyturn.
+  figures are those of the most expensive one. CPU and calls are those of all threads. A call is a
+  `call` event of `sys.setprofile` in a file of keyturn.
 - Cold callers start when the library has fetched a token elsewhere. Processes share a store on disk
   if a library has one; opening it is part of their time.
 - The load is 200 API requests a second by 50 workers. Latency is measured from the moment at which
