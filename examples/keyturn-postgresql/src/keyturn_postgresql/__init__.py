@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @keyturn.plugins.hookimpl
 def keyturn_store(url: str) -> PostgresqlStore | None:
-    """Return the token store at a URL, or None when its scheme is another plugin's."""
+    """Return the token store at a URL, or None if its scheme belongs to another plugin."""
     if url.partition("://")[0] not in ("postgresql", "postgres"):
         return None
     # Every program that loads plugins imports this module; few of them need psycopg, which is slow.

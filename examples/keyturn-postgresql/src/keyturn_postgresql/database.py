@@ -1,4 +1,4 @@
-"""The database as the store sees it: one connection for each process, and errors without values."""
+"""The database: one connection for each process, and errors without values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 PATIENCE: Final = 1.0
-"""Seconds after which a server that doesn't respond counts as failed; to connect it has two."""
+"""Seconds after which a server that doesn't respond counts as failed; a connection gets two."""
 
 COOLDOWN: Final = 5.0
 """Seconds for which a server that can't be reached, or doesn't respond, is not called."""
@@ -35,14 +35,14 @@ Row: TypeAlias = tuple[Any, ...]
 
 
 class Database:
-    """A PostgreSQL database, reached through one connection that all threads take turns with.
+    """A PostgreSQL database, with one connection that all threads use in turn.
 
     The connection is opened when it is first needed, and again after it broke. (Statements are
-    short and rare, so that a pool would gain nothing, and its threads would not survive a fork.)
+    short and rare, so a pool has no advantage, and its threads would not survive a fork.)
 
     Args:
         url: A libpq connection URI.
-        schema: Statements that create what is missing; processes that run them at once take turns.
+        schema: Statements that create missing tables; processes that run them at once take turns.
 
     Raises:
         keyturn.errors.ConfigurationError: The URL can't be used.
@@ -55,7 +55,7 @@ class Database:
         _databases.add(self)
 
     def reset(self) -> None:
-        """Begin afresh, as after a fork: the connection and its users are the parent's."""
+        """Reset the state after a fork: the connection and its users belong to the parent."""
         self._mutex = threading.Lock()
         self._connection: psycopg.Connection[Row] | None = None
         self._silent_until = 0.0
@@ -76,7 +76,7 @@ class Database:
                 if self._connection is None or self._connection.closed:
                     self._silent_until = time.monotonic() + COOLDOWN
                 kind = type(error).__name__
-        # The server's own words may quote the statement's values, and with them an entry.
+        # The server's message may quote the statement's values, and with them an entry.
         raise OSError(errno.EIO, f"PostgreSQL failed with {kind}")
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ def _conninfo(url: str) -> keyturn.Secret:
     try:
         return keyturn.Secret(make_conninfo("", **(_DEFAULTS | conninfo_to_dict(url))))
     except psycopg.Error:
-        pass  # whose text may show the password
+        pass  # whose message may show the password
     raise keyturn.errors.ConfigurationError(
         "the token store's PostgreSQL URL can't be used.",
         hint="Its form is postgresql://user:password@host:5432/database?sslmode=verify-full, with "
@@ -122,7 +122,7 @@ def _conninfo(url: str) -> keyturn.Secret:
 
 @contextmanager
 def _limited(connection: psycopg.Connection[Row]) -> Generator[None]:
-    """Cut a connection that is still busy after `PATIENCE`: libpq itself waits forever."""
+    """Shut down a connection that is still busy after `PATIENCE`: libpq itself waits forever."""
     # Its own descriptor, since libpq may close the other one in the meantime.
     with socket.socket(fileno=os.dup(connection.fileno())) as wire:
         timer = threading.Timer(PATIENCE, _cut, [wire])
@@ -135,7 +135,7 @@ def _limited(connection: psycopg.Connection[Row]) -> Generator[None]:
 
 
 def _cut(wire: socket.socket) -> None:
-    with suppress(OSError):  # the server has gone in the same moment
+    with suppress(OSError):  # the server has closed it at the same moment
         wire.shutdown(socket.SHUT_RDWR)
 
 
