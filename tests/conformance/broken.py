@@ -754,7 +754,7 @@ class RaisesAnything(Acme):
 # Connections
 
 
-@broken("a rate_limit for each client", "rate_limit", "the same for all settings")
+@broken("a rate_limit for each client", "rate_limit", "set the same rate_limit")
 class RateLimitForEach(Acme):
     rate_limit = keyturn.plugins.RateLimit(per_minute=30, burst=3)
 

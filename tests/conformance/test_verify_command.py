@@ -67,8 +67,8 @@ def test_failure_is_reported(capsys: pytest.CaptureFixture[str], tmp_path: Path)
     assert main(["verify", str(broken)]) == 1
     output = capsys.readouterr().out
     assert ["margin", "FAILED"] in [line.split() for line in output.splitlines()]
-    assert "margin: max_margin is 86400 s, but a token lives 3600 s." in output
-    assert "To fix: let max_margin be" in output
+    assert "margin: max_margin is 86400 s, but a token is valid for 3600 s." in output
+    assert "To fix: set max_margin to" in output
     assert "At: the key max_margin of the description" in output
     assert "notes:" not in output
 

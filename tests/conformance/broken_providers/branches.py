@@ -100,7 +100,9 @@ class Quoted(Acme):
         return "Authorization", f"Bearer {quote(token.access_token)}"
 
 
-@broken("a lifetime without its days", "short_lifetime", "a token that lives 100800 s is read")
+@broken(
+    "a lifetime without its days", "short_lifetime", "a token with a lifetime of 100800 s is read"
+)
 class WithoutDays(Acme):
     def read_token(self, settings, response, request):
         token = super().read_token(settings, response, request)

@@ -56,8 +56,8 @@ def data(subject: Subject) -> None:
     if not _NAME_REGEX.fullmatch(provider.name):
         raise CheckFailed(
             f"name: {provider.name!r} is not a valid provider name.",
-            "let name be lower-case letters and digits with single hyphens between, the same as "
-            "the entry point's name.",
+            "use lower-case letters and digits with single hyphens between them, and the same "
+            "name for the entry point.",
         )
     mistakes = problems(provider)
     if mistakes:

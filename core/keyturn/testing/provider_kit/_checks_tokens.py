@@ -109,7 +109,7 @@ def missing_lifetime(subject: Subject) -> None:
     )
     is_number = isinstance(assumed, (int, float)) and not isinstance(assumed, bool)
     if assumed is not None and not (is_number and 0 < assumed <= MAX_LIFETIME):
-        raise CheckFailed(f"missing_lifetime: a token can't live {assumed!r} seconds.", fix)
+        raise CheckFailed(f"missing_lifetime: {assumed!r} is not a valid lifetime in seconds.", fix)
     sample = subject.sample
     if not isinstance(sample.content, dict):
         return
@@ -123,7 +123,7 @@ def missing_lifetime(subject: Subject) -> None:
     if assumed is None or not math.isclose(token.lifetime, assumed, abs_tol=_TOLERANCE):
         raise CheckFailed(
             f"missing_lifetime is {assumed}, but a token whose response has no "
-            f"{field} lives {token.lifetime:g} s.",
+            f"{field} is valid for {token.lifetime:g} s.",
             "let read_token call self.assumed_lifetime(settings); correct lifetime_field if the "
             "lifetime is elsewhere.",
         )
@@ -153,7 +153,7 @@ def short_lifetime(subject: Subject) -> None:
     short, other = (-(-seconds // step) * step for seconds in (_SHORT, _OTHER))
     if _token_or_none(subject, sample.living(subject.effective_provider, short)) is None:
         raise CheckFailed(
-            f"a token that lives {short:g} seconds is rejected.",
+            f"a token with a lifetime of {short:g} s is rejected.",
             "let read_token take every lifetime above 0.",
         )
     long = -(-_DAYS // step) * step
@@ -161,7 +161,7 @@ def short_lifetime(subject: Subject) -> None:
         token = _token_or_none(subject, sample.living(subject.effective_provider, seconds))
         if token is None or abs(token.lifetime - seconds) > _TOLERANCE:
             raise CheckFailed(
-                f"a token that lives {seconds:g} s is "
+                f"a token with a lifetime of {seconds:g} s is "
                 f"{'rejected' if token is None else f'read with {token.lifetime:g} s'}.",
                 "let read_token use the lifetime that the response has; correct lifetime_field and "
                 "lifetime_format.",
@@ -190,10 +190,9 @@ def margin(subject: Subject) -> None:
     cap, token = subject.effective_provider.max_margin, subject.token()
     if math.isfinite(cap) and cap >= token.lifetime:
         raise CheckFailed(
-            f"max_margin is {cap:g} s, but a token lives {token.lifetime:g} s.",
-            "let max_margin be the seconds before a token's expiry in which the server issues a "
-            "new "
-            "one, or leave it out.",
+            f"max_margin is {cap:g} s, but a token is valid for {token.lifetime:g} s.",
+            "set max_margin to the seconds before a token's expiry in which the server issues a "
+            "new one, or remove it.",
         )
 
 

@@ -45,17 +45,16 @@ def rate_limit(subject: Subject) -> None:
     if not (declared.per_minute > 0 and isinstance(declared.burst, int) and declared.burst >= 1):
         raise CheckFailed(
             f"rate_limit: {declared} allows no request, or not an integer number of them.",
-            "let rate_limit be keyturn.plugins.RateLimit(per_minute=…, burst=…) as documented, or "
-            "None.",
+            "set rate_limit to the documented keyturn.plugins.RateLimit(per_minute=…, burst=…), or "
+            "to None.",
         )
     if declared.burst > _MOST_SENT:
-        subject.note(f"rate_limit: a burst of {declared.burst} requests is not tried.")
+        subject.note(f"rate_limit: the kit does not test a burst of {declared.burst} requests.")
     elif not _is_kept(subject, declared):
         raise CheckFailed(
-            f"rate_limit: of {declared.burst + 1} clients of one host at once, more than the last "
-            "are "
-            "rejected, or none.",
-            "let rate_limit be the same for all settings with the same host.",
+            f"rate_limit: of {declared.burst + 1} simultaneous clients of one host, exactly one "
+            "must be rejected, but more are, or none.",
+            "set the same rate_limit for all settings with the same host.",
         )
 
 

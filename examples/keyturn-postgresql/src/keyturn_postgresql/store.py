@@ -96,9 +96,10 @@ class PostgresqlStore:
     def lock(self, key: str, lease: float) -> Generator[None]:
         """Hold the lock of `key` among threads, processes and hosts for a `with` block.
 
-        The lock is a row with the time until which it is held, by the database's clock, which is the
-        only one that all hosts share. (An advisory lock would end with its holder's session, but a holder
-        that hangs would keep it forever, and one behind a pool of connections might lose it.)
+        The lock is a row with the time until which it is held, by the database's clock, which is
+        the only one that all hosts share. (An advisory lock would end with its holder's session,
+        but a holder that hangs would keep it forever, and one behind a pool of connections might
+        lose it.)
 
         Args:
             key: The lock's key.
