@@ -41,7 +41,7 @@ def authentication(
         provider: The provider.
         settings: The settings.
         url: The endpoint.
-        names: What the templates of a JWT's claims may name. It is no parameter if it is in them.
+        names: The names for templates of a JWT's claims. With `assertion`, it is not a parameter.
     """
     way = provider.client_authentication
     client_id: str | None = getattr(settings, "client_id", None)

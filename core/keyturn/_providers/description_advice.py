@@ -91,7 +91,7 @@ def _advised_datum(problem: Problem, description: Table, known: set[str]) -> Pro
     is_table = get_origin(kind_of(datum_types()[problem.path])[0]) is Mapping
     right = _table(problem.path, value) if is_table else fix(problem.path, value)
     right += _elsewhere(problem.path, value) if right else ""
-    # What is sent as it stands may be a secret.
+    # A value that is sent unchanged may be a secret.
     is_hidden = is_table or problem.path == "body"
     is_hidden = is_hidden or (problem.path == "authorization_value" and "{" not in str(value))
     return Problem(problem.path, with_value(message, "" if is_hidden else shown(value), right))

@@ -44,7 +44,7 @@ def _pattern_problem(pattern: str) -> str:
         return f"{_NEVER}, which has no spaces around it {found}; write {right}"
     if re.search(_ANCHOR, pattern):
         right = json.dumps(re.sub(_ANCHOR, "", pattern))
-        return f"{_NEVER}: ^ or $ stands within it {found}; write {right}"
+        return f"{_NEVER}: ^ or $ is inside it {found}; write {right}"
     return ""
 
 

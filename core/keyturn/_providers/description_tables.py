@@ -110,7 +110,7 @@ def advised_values(problem: Problem, description: Table, names: Collection[str])
 
 
 def _no_value(message: str, values: object) -> str:
-    """Return a message about a value that is no table, or one without template and time."""
+    """Return a message about a value that is not a table, or has neither template nor time."""
     if not isinstance(values, Mapping):
         return "must be a table of tables: write [values.NAME], with template or time below it"
     name = message.partition(" must be")[0]

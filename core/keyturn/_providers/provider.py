@@ -169,7 +169,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         return name, f"{scheme} {token.access_token}".strip()
 
     def api_request_headers(self, settings: S, token: Token) -> Mapping[str, str]:
-        """Return what an API request needs besides the token, where the caller set none."""
+        """Return the further headers of an API request, for names that the caller omits."""
         if self.signs_requests or self.values or "{token" in str(self.api_headers):
             return api_authorization.api_values(self, self.api_headers, settings, token)
         headers = dict[str, str]()

@@ -66,7 +66,7 @@ def json_schema(
         cls: The settings class.
         title: The schema's title.
         dialect: The version of JSON Schema.
-        style: Whose conventions it follows besides.
+        style: The platform whose conventions it also follows.
 
     Raises:
         keyturn.errors.ConfigurationError: There is no such dialect or style.

@@ -105,7 +105,7 @@ def error_inside_200(subject: Subject) -> None:
         if subject.failure(reply) is None:
             raise CheckFailed(
                 f"{what} in a response of status {status} gives a token.",
-                "correct error_field, or let read_error look at every response, whatever its "
+                "correct error_field, or let read_error check every response, whatever its "
                 "status; "
                 "read_token must raise InvalidTokenResponse for a response without a token.",
             )

@@ -149,7 +149,7 @@ def repeatable_request(subject: Subject) -> None:
     fix = (
         "let what changes be a keyturn.plugins.DynamicValue, or the template {uuid}: it is "
         "computed when "
-        "the request is sent, and is no part of the fingerprint."
+        "the request is sent, and is not part of the fingerprint."
     )
     pairs = zip(_pairs(first), _pairs(second), strict=False)
     changing = [f"{one[0]} {one[1]!r}" for one, other in pairs if one != other]

@@ -113,7 +113,7 @@ class StoreTests:
         except AssertionError as error:
             raise AssertionError(
                 "a forked process can't use the store that its parent opened: open connections "
-                f"anew where os.getpid() has changed. There, {error}"
+                f"again when os.getpid() has changed. There, {error}"
             ) from error
         require(found == "of a peer", message)
         return [inherited, fresh]
