@@ -41,7 +41,7 @@ run-demo: $(READY)
 	@$(BIN)/keyturn demo
 
 test: $(READY) ## Run the tests
-	@$(BIN)/python -m pytest --numprocesses 3 $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses 5 $(PYTEST_ARGS)
 
 # Tests of keyturn's own code and pages, which do not depend on the versions of dependencies.
 NOT_LOWEST := api bench cli conformance deployment docs emulator fuzz packaging platforms providers \

@@ -30,6 +30,17 @@ SECRET = "s3cret-for-tests"
 CREDENTIALS = {"client_id": "cid", "client_secret": SECRET}
 
 
+_described: dict[str, keyturn.plugins.Provider[Any]] = {}
+
+
+def described(data: dict[str, Any]) -> keyturn.plugins.Provider[Any]:
+    """Return the provider `acme` that data describe; many rows of a table have the same."""
+    key = repr(data)  # also of what JSON does not have, such as classes
+    if key not in _described:
+        _described[key] = keyturn.plugins.provider_from_data(data, name="acme")
+    return _described[key]
+
+
 @pytest.fixture
 def platform(world: World) -> Callable[..., keyturn.Connection]:
     """Give a function that connects to a platform described by data, without network.
@@ -41,8 +52,7 @@ def platform(world: World) -> Callable[..., keyturn.Connection]:
     def connect(
         data: dict[str, Any] | None = None, /, *, real: bool = False, **settings: Any
     ) -> keyturn.Connection:
-        usual = {"token_url": "https://login.acme.example/token"}
-        provider = keyturn.plugins.provider_from_data(usual | (data or {}), name="acme")
+        provider = described({"token_url": "https://login.acme.example/token"} | (data or {}))
         names = {field.name for field in attrs.fields(provider.settings)}
         credentials = {name: text for name, text in CREDENTIALS.items() if name in names}
         values, mistakes = read_settings(provider.settings, credentials | settings)

@@ -20,6 +20,7 @@ from keyturn._http.urls import (
     LABEL_PATTERN,
     domain_pattern,
     domain_problem,
+    host_of,
     is_below,
     label_problem,
     origin,
@@ -263,8 +264,9 @@ def test_origin_is_scheme_host_and_unusual_port(url: str, expected: str) -> None
 @pytest.mark.parametrize("url", ["", "/x", "https://user@a.example", "mailto:a@b.example"])
 def test_url_without_an_origin_is_refused(url: str) -> None:
     """An adapter would treat an invalid URL as the API's."""
-    with pytest.raises(ValueError, match="not an absolute"):
+    with pytest.raises(ValueError, match=r"^not an absolute http or https URL$"):
         origin(url)
+    assert host_of(url) == ""
 
 
 @pytest.mark.parametrize("domain", ["a.example", "localhost", "a-b.c0", "3m.example"])
@@ -289,6 +291,58 @@ def test_host_and_port_have_bounds() -> None:
     assert domain_problem(f"{longest}b") is not None
     assert url_problem(f"https://{longest}b") is not None
     assert url_problem("https://a.example:65536") is not None
+    for pattern, before in ((domain_pattern(), ""), (url_pattern(), "https://")):
+        assert re.fullmatch(pattern, before + longest)
+        assert not re.fullmatch(pattern, f"{before}{longest}b")
+
+
+@for_each(
+    ("url", "problem"),
+    [
+        (
+            "https://user@a.example",
+            "must be a URL such as https://shop.example/path, without user, query or fragment",
+        ),
+        (
+            "https://a.example:65536",
+            "must have a host of at most 253 characters and a port of at most 65535",
+        ),
+        (
+            "https://127.1",
+            "must have a name as its host, or an IPv4 address of four decimal numbers up to 255",
+        ),
+        (
+            "http://a.example",
+            "must begin with https:// (http:// is for loopback addresses only)",
+        ),
+        ("https://a.example/../b", "must not have . or .. in its path"),
+    ],
+)
+def test_problem_says_what_must_be_changed(url: str, problem: str) -> None:
+    """A user would change what is right, or learn only that something is wrong."""
+    assert url_problem(url) == problem
+
+
+@for_each(
+    ("url", "placed", "plain"),
+    [
+        ("https://{tenant}.acme.example/{realm}/token", True, False),
+        ("https://a{tenant}b.example", True, False),
+        ("{url}/token", True, False),
+        ("{url}.acme.example/token", True, False),
+        ("https://acme.example/token", True, True),
+        ("http://localhost:8000", True, True),
+        ("https://{a}{b}:x", False, False),
+        ("token", False, False),
+        ("", False, False),
+    ],
+)
+def test_pattern_takes_placeholders_where_a_description_may_have_them(
+    url: str, placed: bool, plain: bool
+) -> None:
+    """An editor would mark a right description as wrong, or take braces in a setting."""
+    assert bool(re.fullmatch(url_pattern(r"[a-z]+"), url)) is placed
+    assert bool(re.fullmatch(url_pattern(), url)) is plain
 
 
 def test_loopback_is_recognized_in_upper_case() -> None:
@@ -351,5 +405,5 @@ def test_host_must_be_the_domain_or_a_subdomain(url: str, below: bool) -> None:
 def test_letters_that_only_look_like_ascii_are_refused(address: str) -> None:
     """Letters that a case-insensitive match folds to ASCII would be accepted as ASCII."""
     assert url_problem(address) is not None
-    with pytest.raises(ValueError, match="not an absolute"):
+    with pytest.raises(ValueError, match=r"^not an absolute http or https URL$"):
         origin(address)

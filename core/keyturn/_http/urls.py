@@ -74,7 +74,7 @@ def domain_problem(value: str) -> str | None:
     is_name = (
         len(value) <= _MAX_HOST
         and re.fullmatch(_DOMAIN_PATTERN, value)
-        and not re.fullmatch(_NUMBER_PATTERN, value, re.IGNORECASE)
+        and not re.fullmatch(_NUMBER_PATTERN, value)
     )
     return None if is_name else DOMAIN_PROBLEM
 
