@@ -160,8 +160,10 @@ class Redaction:
 
     def _private(self, view: View, matches: Iterable[re.Match[str]]) -> Iterator[tuple[int, int]]:
         """Yield the positions of matches, except those that are only a part of a public word."""
-        public = [word.span() for word in re.finditer(_PUBLIC, view.text)]
+        public: list[tuple[int, int]] | None = None  # the search for these words takes long
         for match in matches:
+            if public is None:
+                public = [word.span() for word in re.finditer(_PUBLIC, view.text)]
             start, end = match.span(match.re.groups)
             if not any(
                 first <= start and end <= last and last - first > end - start
