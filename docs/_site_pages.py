@@ -3,17 +3,21 @@
 The lists of links on the pages named index are the site's navigation. A link that leaves `docs`
 leads to the repository. A comment such as `<!-- site: CHANGELOG.md -->` makes a page show that
 file of the repository instead of its own words. Where a comment says that the tests of the pages
-don't run an example, readers of the site see why. The search finds HTTP statuses.
+don't run an example, readers of the site see why. The search finds HTTP statuses. A page's first
+paragraph is what search engines show of it.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
+import textwrap
 import tomllib
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from docutils import nodes
 from sphinx.util import logging
 
 if TYPE_CHECKING:
@@ -29,6 +33,8 @@ _PAGES: Final = {
 }
 # What a comment `<!-- not run: platform -->` stands for; the tests know the same reasons.
 _NOT_RUN: Final = tomllib.loads(Path(__file__).with_name("_not_run.toml").read_text("utf-8"))
+# As many characters as search engines show.
+_DESCRIPTION_LENGTH: Final = 160
 _LOGGER: Final = logging.getLogger(__name__)
 _HEADING_REGEX: Final = re.compile(r"^## (?P<title>.+)$")
 _ITEM_REGEX: Final = re.compile(r"^- \[[^\]]+\]\((?P<target>[\w/.-]+)\.(?:md|rst)\)")
@@ -109,8 +115,17 @@ def _read(app: Sphinx, name: str, content: list[str]) -> None:
         content[0] += "\n".join(navigation(content[0], is_root=name == "index"))
 
 
+def _describe(_: Sphinx, __: str, ___: str, context: dict[str, Any], doctree: Any) -> None:
+    """Add a page's first paragraph as its description."""
+    paragraph = next(iter(doctree.findall(nodes.paragraph)), None) if doctree else None
+    if paragraph:
+        text = escape(textwrap.shorten(paragraph.astext(), _DESCRIPTION_LENGTH, placeholder=" …"))
+        context["metatags"] += f'\n<meta name="description" content="{text}">'
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
     app.add_config_value("repository", "", "env", str)
     app.connect("source-read", _read)
+    app.connect("html-page-context", _describe)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

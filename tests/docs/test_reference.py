@@ -7,6 +7,7 @@ import json
 import re
 import runpy
 import threading
+import tomllib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,15 @@ def _type(field: dict[str, Any]) -> str:
 def test_settings_on_the_page_are_those_of_the_schema(provider: str) -> None:
     """A user would not find a setting, or set one that does not exist."""
     assert settings_table(provider) in page_text("settings")
+
+
+def test_every_extra_is_on_the_page_about_installing() -> None:
+    """A user would miss the extra for a feature, or name one that does not exist."""
+    page = (REFERENCE.parent / "how-to" / "install.md").read_text("utf-8")
+    named = re.findall(r"`(\w+)`", " ".join(row[0] for row in rows(page)))
+    project = tomllib.loads((REFERENCE.parents[1] / "pyproject.toml").read_text("utf-8"))
+
+    assert sorted(named) == sorted(project["project"]["optional-dependencies"])
 
 
 @pytest.mark.parametrize(

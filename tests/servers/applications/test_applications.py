@@ -114,7 +114,7 @@ def image() -> tuple[dict[str, str], list[str], str]:
     """Return the variables, the command and the user of the container image on the page."""
     (text,) = blocks("Dockerfile")
     lines = [line.split(maxsplit=1) for line in text.splitlines()]
-    assert {name for name, _ in lines} <= {"FROM", "RUN", "ENV", "USER", "CMD"}
+    assert {name for name, _ in lines} <= {"FROM", "COPY", "RUN", "ENV", "USER", "CMD"}
     given = dict(lines)
     variables = dict(pair.split("=", 1) for pair in given["ENV"].split())
     return variables, json.loads(given["CMD"]), given["USER"]
