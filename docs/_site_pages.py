@@ -117,10 +117,11 @@ def _read(app: Sphinx, name: str, content: list[str]) -> None:
 
 def _describe(_: Sphinx, __: str, ___: str, context: dict[str, Any], doctree: Any) -> None:
     """Add a page's first paragraph as its description."""
-    paragraph = next(iter(doctree.findall(nodes.paragraph)), None) if doctree else None
-    if paragraph:
-        text = escape(textwrap.shorten(paragraph.astext(), _DESCRIPTION_LENGTH, placeholder=" …"))
-        context["metatags"] += f'\n<meta name="description" content="{text}">'
+    for paragraph in doctree.findall(nodes.paragraph) if doctree else ():
+        if "not-run" not in paragraph.parent.get("classes", ()):
+            text = textwrap.shorten(paragraph.astext(), _DESCRIPTION_LENGTH, placeholder=" …")
+            context["metatags"] += f'\n<meta name="description" content="{escape(text)}">'
+            return
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
