@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from keyturn._connection.connect import connect
     from keyturn._http.policy import NetworkPolicy
     from keyturn._plugins.events import Event
-    from keyturn._plugins.loading import ProviderInfo, provider, providers
+    from keyturn._plugins.listing import ProviderInfo, providers
+    from keyturn._plugins.loading import provider
     from keyturn._registry import Connections
     from keyturn._secret import Secret
     from keyturn._token import Token
@@ -53,7 +54,7 @@ __getattr__, __dir__ = lazy_names(
         "Event": "keyturn._plugins.events",
         "NetworkPolicy": "keyturn._http.policy",
         "Problem": "keyturn.errors",
-        "ProviderInfo": "keyturn._plugins.loading",
+        "ProviderInfo": "keyturn._plugins.listing",
         "Secret": "keyturn._secret",
         "Token": "keyturn._token",
         "connect": "keyturn._connection.connect",
@@ -63,7 +64,7 @@ __getattr__, __dir__ = lazy_names(
         "plugins": "keyturn.plugins",
         "problems": "keyturn._tokens.options",
         "provider": "keyturn._plugins.loading",
-        "providers": "keyturn._plugins.loading",
+        "providers": "keyturn._plugins.listing",
         "stores": "keyturn.stores",
         "testing": "keyturn.testing",
     },

@@ -7,8 +7,6 @@ import os
 import time as clocks
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-import attrs
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,7 +19,6 @@ _id = getattr(clocks, "CLOCK_BOOTTIME", getattr(clocks, "CLOCK_MONOTONIC", None)
 _monotonic: Callable[[], float] = functools.partial(_read, _id) if _read else clocks.monotonic
 
 
-@attrs.frozen(eq=False, repr=False)
 class Clock:
     """Two clocks and a way to wait.
 
@@ -31,14 +28,24 @@ class Clock:
         monotonic: Returns seconds that never decrease and that count suspended time. Within a
             process, only this clock determines the expiry of a token.
         sleep: Waits for a number of seconds.
+
+    Attributes:
         id: Identifies this clock, so that only the process that wrote an entry (and its forks) uses
             the reading of `monotonic` in that entry.
     """
 
-    time: Callable[[], float] = clocks.time
-    monotonic: Callable[[], float] = _monotonic
-    sleep: Callable[[float], None] = clocks.sleep
-    id: str = attrs.field(factory=lambda: os.urandom(8).hex())
+    __slots__ = ("id", "monotonic", "sleep", "time")
+
+    def __init__(
+        self,
+        time: Callable[[], float] = clocks.time,
+        monotonic: Callable[[], float] = _monotonic,
+        sleep: Callable[[float], None] = clocks.sleep,
+    ) -> None:
+        self.time = time
+        self.monotonic = monotonic
+        self.sleep = sleep
+        self.id = os.urandom(8).hex()
 
 
 SYSTEM = Clock()

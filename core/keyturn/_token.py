@@ -10,6 +10,9 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# The longest accepted lifetime of a token, in seconds: one year.
+MAX_LIFETIME = 31_536_000.0
+
 
 def _read_only(given: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(given))

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from keyturn import Secret, Token
 from keyturn._common.names import lazy_names, publish
-from keyturn._http.request import ClientCertificate, TokenRequest
-from keyturn._http.response import OAuthError, Response, is_code
+from keyturn._http.request import TokenRequest
 from keyturn._http.urls import domain_problem, label_problem, url_problem
 from keyturn._http.values import DynamicValue
 from keyturn._plugins.hooks import hookimpl
@@ -20,6 +19,9 @@ from keyturn._rate_limit import RateLimit
 
 if TYPE_CHECKING:
     from keyturn import Event
+    from keyturn._http.credentials import ClientCertificate
+    from keyturn._http.error_codes import is_code
+    from keyturn._http.response import OAuthError, Response
     from keyturn._plugins.descriptions import provider_from_data, provider_from_file
     from keyturn._providers.description_settings import DescriptionSettings
     from keyturn._providers.discovery import Discovery
@@ -65,13 +67,17 @@ __all__ = [
     "url_problem",
 ]
 
-# Only providers as data need them, and their import takes as long as the start of Python.
+# Imported when they are first used: a hit needs none of them, nor do most providers.
 _LAZY = {
     "CertificateSettings": "keyturn._providers.key_settings",
+    "ClientCertificate": "keyturn._http.credentials",
     "DescriptionSettings": "keyturn._providers.description_settings",
     "Discovery": "keyturn._providers.discovery",
     "Event": "keyturn._plugins.events",
     "KeySettings": "keyturn._providers.key_settings",
+    "OAuthError": "keyturn._http.response",
+    "Response": "keyturn._http.response",
+    "is_code": "keyturn._http.error_codes",
     "provider_from_data": "keyturn._plugins.descriptions",
     "provider_from_file": "keyturn._plugins.descriptions",
 }

@@ -135,7 +135,7 @@ def test_unexpected_error_shows_no_value(keyturn: Keyturn, monkeypatch: pytest.M
     def fail(*_: object) -> None:
         raise ZeroDivisionError("s3cret-for-tests")
 
-    monkeypatch.setattr("keyturn._plugins.loading.providers", fail)
+    monkeypatch.setattr("keyturn._plugins.listing.providers", fail)
 
     result = keyturn("providers")
 
@@ -153,7 +153,7 @@ def test_interruption_has_the_code_that_shells_use(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("keyturn._plugins.loading.providers", interrupt)
+    monkeypatch.setattr("keyturn._plugins.listing.providers", interrupt)
 
     assert keyturn("providers").code == 130
 

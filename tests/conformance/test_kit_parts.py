@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 import keyturn
-from keyturn._providers.lifetimes import LifetimeFormat
+from keyturn._providers.lifetime_formats import LifetimeFormat
 from keyturn.testing._messages import Response
 from keyturn.testing.provider_kit._audit import Watch, unwatched, watched
 from keyturn.testing.provider_kit._endpoint import RESET, Endpoint

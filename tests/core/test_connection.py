@@ -12,6 +12,7 @@ import keyturn
 from keyturn import errors
 from keyturn._clock import Clock
 from keyturn._connection import manager_of
+from keyturn._tokens.prepared import prepared
 from keyturn._tokens.snapshot import EMPTY
 
 if TYPE_CHECKING:
@@ -379,7 +380,7 @@ def test_headers_are_those_of_the_given_token(world: World) -> None:
     first = connection.token()
     connection.token(stale=first)
 
-    headers, _ = manager_of(connection).prepare(first)
+    headers, _ = prepared(manager_of(connection).acquisition, first)
     assert headers == (("Authorization", "Bearer token-1"),)
     current = connection.headers()
     assert current == {"Authorization": "Bearer token-2"}

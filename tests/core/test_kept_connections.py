@@ -15,9 +15,9 @@ import keyturn
 from keyturn import errors
 from keyturn._clock import Clock
 from keyturn._http import kept
+from keyturn._http.credentials import ClientCertificate
 from keyturn._http.exchange import exchange
 from keyturn._http.kept import kept_connections
-from keyturn._http.request import ClientCertificate
 from keyturn._http.transport import Transport
 
 if TYPE_CHECKING:

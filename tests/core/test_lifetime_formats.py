@@ -14,7 +14,8 @@ from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors
-from keyturn._providers.lifetimes import LifetimeFormat, lifetime_of
+from keyturn._providers.lifetime_formats import LifetimeFormat
+from keyturn._providers.lifetimes import lifetime_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,8 @@ from tests.conftest import for_each
 import keyturn
 from keyturn import errors
 from keyturn._http.transport import Transport
-from keyturn._providers.calls import problems
 from keyturn._providers.data import DATA, datum_types
+from keyturn._providers.provider_problems import problems
 from keyturn._providers.settings import OPTION_NAMES
 from keyturn._tokens.options import Options
 from keyturn.plugins import RateLimit

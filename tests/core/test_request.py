@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from joserfc import jwk, jwt
 
 from keyturn import Secret
-from keyturn._http.request import ClientCertificate, encode
-from keyturn._http.values import BasicCredentials, ClientAssertion, DynamicValue, RandomId
+from keyturn._http.credentials import BasicCredentials, ClientAssertion, ClientCertificate
+from keyturn._http.request import encode
+from keyturn._http.values import DynamicValue, RandomId
 from keyturn.errors import ConfigurationError, KeyturnError
 from keyturn.plugins import TokenRequest
 
@@ -79,7 +80,9 @@ def meaning(request: TokenRequest) -> object:
     }
 
 
-FIELDS = [field.name for field in attrs.fields(TokenRequest) if field.name != "fingerprint"]
+FIELDS = [
+    field.name for field in attrs.fields(TokenRequest) if field.init and field.name != "fingerprint"
+]
 
 
 @given(REQUESTS, REQUESTS, st.sampled_from(FIELDS))

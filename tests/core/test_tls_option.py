@@ -10,7 +10,7 @@ import pytest
 
 import keyturn
 from keyturn import errors
-from keyturn._http.request import ClientCertificate
+from keyturn._http.credentials import ClientCertificate
 from keyturn._http.transport import Transport
 
 if TYPE_CHECKING:

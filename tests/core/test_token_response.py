@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import keyturn
 from keyturn import errors
-from keyturn._providers.calls import problems
 from keyturn._providers.data import TokenResponseMapping
-from keyturn._providers.lifetimes import LifetimeFormat
+from keyturn._providers.lifetime_formats import LifetimeFormat
+from keyturn._providers.provider_problems import problems
 from keyturn._providers.token_response import read_error, read_token
 from keyturn._tokens.entries import TokenEntry, entry_from_json, entry_to_json
 

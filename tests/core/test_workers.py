@@ -342,19 +342,19 @@ def test_host_that_fails_slowly_is_suspect(world: World, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("progress", "stage"),
+    ("is_started", "step", "stage"),
     [
-        (Progress(), "is queued, one of 0 to shop.example"),
-        (Progress(is_started=True), "waits for the store or another process"),
-        (
-            Progress(is_started=True, step=("settings", 1.0)),
-            "a secret reference or the provider's code",
-        ),
-        (Progress(is_started=True, step=("request", 1.0)), "shop.example has not responded"),
+        (False, None, "is queued, one of 0 to shop.example"),
+        (True, None, "waits for the store or another process"),
+        (True, ("settings", 1.0), "a secret reference or the provider's code"),
+        (True, ("request", 1.0), "shop.example has not responded"),
     ],
 )
-def test_timeout_error_names_the_stage(progress: Progress, stage: str) -> None:
+def test_timeout_error_names_the_stage(is_started: bool, step: Any, stage: str) -> None:
     """A user would look for a network failure while the store hangs, or the reverse."""
+    progress = Progress()
+    progress.is_started, progress.step = is_started, step
+
     error = overdue(progress, "shop.example", 2.5)
 
     assert "no token came within 2.5 s" in str(error)

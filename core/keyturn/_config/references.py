@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from keyturn._common.names import did_you_mean
 from keyturn._config import sources
 from keyturn._plugins.loading import call_plugins, plugin_manager
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-@attrs.frozen(eq=False, repr=False)
 class RawSetting:
     """One raw setting; no `repr` shows its value, which may be a secret.
 
@@ -27,9 +24,12 @@ class RawSetting:
         from_environment: Whether it comes from a variable, where every value is a string.
     """
 
-    value: Any
-    location: str
-    from_environment: bool = False
+    __slots__ = ("from_environment", "location", "value")
+
+    def __init__(self, value: Any, location: str, *, from_environment: bool = False) -> None:
+        self.value = value
+        self.location = location
+        self.from_environment = from_environment
 
 
 def reference_problem(reference: Mapping[str, Any], *, allow_unknown: bool = False) -> str | None:

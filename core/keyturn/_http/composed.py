@@ -12,10 +12,18 @@ from urllib.parse import urlsplit
 import attrs
 
 from keyturn import errors
-from keyturn._clock import SYSTEM
 from keyturn._common.names import shown
 from keyturn._http.encoders import BINARY, Encoding, raw, recoded
-from keyturn._http.values import DynamicValue, StructuredValue, Value, fingerprint_parts, reveal
+from keyturn._http.values import (
+    NAMED,
+    DynamicValue,
+    RequestValue,
+    StructuredValue,
+    Value,
+    fingerprint_parts,
+    make,
+    reveal,
+)
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
@@ -25,7 +33,7 @@ Digest = Literal["", "md5", "sha1", "sha256", "sha384", "sha512"]
 
 
 @attrs.frozen(kw_only=True, repr=False)
-class Composed(DynamicValue):
+class Composed(RequestValue):
     """A string of several parts, with an encoding or a digest.
 
     Args:
@@ -48,12 +56,6 @@ class Composed(DynamicValue):
         return self.make(now, {})
 
     def make(self, now: float, made: MutableMapping[str, Any]) -> str:
-        """Return the string to send.
-
-        Args:
-            now: The connection's time, in epoch seconds.
-            made: The named values that were computed for the same request, and its parts.
-        """
         if self.name in made:
             found: str = made[self.name]
             return found
@@ -88,10 +90,6 @@ class Composed(DynamicValue):
         return [*found, Secret(self.value(0.0))] if found and is_shown else found
 
 
-# The keys of the named values that were computed for a request.
-NAMED = " named"
-
-
 def target_of(url: str) -> str:
     """Return the path and the query of a URL, as a request has them (RFC 9112 section 3.2.1)."""
     parts = urlsplit(url)
@@ -99,7 +97,7 @@ def target_of(url: str) -> str:
 
 
 @attrs.frozen(repr=False)
-class RequestPart(DynamicValue):
+class RequestPart(RequestValue):
     """A part of the request that contains the value, for signatures; in headers only.
 
     Args:
@@ -116,10 +114,9 @@ class RequestPart(DynamicValue):
             hint="Use the value in token_headers.",
         )
 
-    def make(self, made: Mapping[str, Any]) -> str:
-        """Return the part of a request."""
+    def make(self, now: float, made: Mapping[str, Any]) -> str:
         if "request" not in made:
-            return self.value(0.0)
+            return self.value(now)
         sent: tuple[str, str, bytes] = made["request"]
         method, url, body = sent
         parts = urlsplit(url)
@@ -192,20 +189,6 @@ def as_json(value: Any) -> StructuredValue:
     if isinstance(value, DynamicValue):
         return JsonNumber(value)
     return Json([*value] if isinstance(value, tuple) else value)
-
-
-def make(value: Value, now: float | None, made: MutableMapping[str, Any]) -> str:
-    """Return the string that is sent for a value; see `Composed.make`.
-
-    Args:
-        value: The value.
-        now: The connection's time, in epoch seconds; None for the system's.
-        made: See `Composed.make`.
-    """
-    now = SYSTEM.time() if now is None else now
-    if isinstance(value, RequestPart):
-        return value.make(made)
-    return value.make(now, made) if isinstance(value, Composed) else reveal(value, now)
 
 
 def secrets_in(value: Value) -> Iterable[Secret]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, quote_plus
 
 from keyturn import errors
-from keyturn._http.values import base64url
+from keyturn._common.base64url import base64url
 
 if TYPE_CHECKING:
     from collections.abc import Callable

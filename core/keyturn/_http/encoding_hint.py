@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from keyturn._http.values import BasicCredentials
+from keyturn._http.credentials import BasicCredentials
 
 if TYPE_CHECKING:
     from keyturn._http.request import TokenRequest

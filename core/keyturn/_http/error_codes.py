@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from keyturn import errors
+
+# The form of the codes of RFC 6749 section 5.2, and of its extensions.
+CODE_PATTERN = r"[a-z][a-z0-9_.-]{0,63}"
 
 # RFC 6749 section 5.2.
 OAUTH_CODES = frozenset(
@@ -124,6 +129,11 @@ _NO_CODE: _Kind = (
     errors.TokenRequestRefused,
     "Check token_url ({url}), other settings, and the permissions of this client.",
 )
+
+
+def is_code(value: object) -> bool:
+    """Return whether a value has the format of an OAuth error code."""
+    return isinstance(value, str) and re.fullmatch(CODE_PATTERN, value) is not None
 
 
 def is_unavailable(code: str, status: int, *, names_pause: bool) -> bool:

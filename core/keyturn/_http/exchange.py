@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from keyturn._clock import Clock
+    from keyturn._http.credentials import ClientCertificate
     from keyturn._http.policy import NetworkPolicy
-    from keyturn._http.request import ClientCertificate, TokenRequest
+    from keyturn._http.request import TokenRequest
     from keyturn._http.tls import Trust
 
 _WINDOW_BITS = {"": 0, "identity": 0, "gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}

@@ -1,4 +1,4 @@
-"""The maximum size of a private key, checked before a library computes with its numbers.
+"""Private keys: their forms, and their maximum size, checked before a library computes with them.
 
 cryptography checks the numbers of an RSA key when it loads one, holding Python's lock: a key of
 8,676 bits stops every thread for 20 seconds.
@@ -23,9 +23,7 @@ UNREADABLE = (
 _NUMBERS = ("n", "e", "d", "p", "q", "dp", "dq", "qi", "x", "y")
 _LONGEST_NUMBER = MAX_BITS // 6 + 4
 _INTEGER, _OCTET_STRING, _SEQUENCE = 0x02, 0x04, 0x30
-_KEY_REGEX = re.compile(
-    r"-----BEGIN [^\n]{0,40}?PRIVATE KEY-----(.*?)-----END ", re.ASCII | re.DOTALL
-)
+_KEY_PATTERN = r"(?as)-----BEGIN [^\n]{0,40}?PRIVATE KEY-----(.*?)-----END "
 
 
 def is_pem(value: object) -> bool:
@@ -57,7 +55,7 @@ def private_key_problem(pem: str) -> str | None:
         return _jwk_problem(jwk)
     if "OPENSSH" in pem:
         return "must be PKCS#8, not OpenSSH's own format: convert it with ssh-keygen -p -m PKCS8"
-    blocks = _KEY_REGEX.findall(pem)
+    blocks = re.findall(_KEY_PATTERN, pem)
     for content in blocks:
         try:
             der = base64.b64decode("".join(content.split()), validate=True)

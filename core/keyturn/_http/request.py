@@ -14,14 +14,21 @@ import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
-from keyturn._common.names import shown
-from keyturn._http.composed import NAMED, Json, make
 from keyturn._http.encoders import surrogate_error, to_bytes
-from keyturn._http.values import DynamicValue, StructuredValue, Value, fingerprint_parts
+from keyturn._http.values import (
+    NAMED,
+    DynamicValue,
+    StructuredValue,
+    Value,
+    fingerprint_parts,
+    make,
+)
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from keyturn._http.credentials import ClientCertificate
 
 BodyFormat = Literal["form", "json", "query"]
 Pairs = tuple[tuple[str, Value], ...]
@@ -36,25 +43,6 @@ _HEADERS: dict[str, dict[str, str]] = {
 
 # The number of sent dynamic values that a request remembers, to hide them later.
 _KEPT = 32
-
-
-@attrs.frozen(repr=False)
-class ClientCertificate:
-    """The client's certificate for mutual TLS (RFC 8705).
-
-    Args:
-        certificate: The path of a PEM file with the certificate and its chain; or the PEM itself,
-            as a secret.
-        key: The path of a PEM file with its private key, or the PEM itself; by default the key is
-            in the certificate's file.
-        password: The password of the private key.
-    """
-
-    certificate: str | Secret
-    key: str | Secret | None = None
-    password: Secret | None = None
-
-    __repr__ = shown
 
 
 @attrs.frozen(repr=False)
@@ -100,6 +88,9 @@ class TokenRequest:
     response_mapping: str = ""
     fingerprint: str = ""
     steps: tuple[tuple[str, TokenRequest], ...] = ()
+    # The last computed dynamic values, and the digest once it is known.
+    _made: list[tuple[DynamicValue, str]] = attrs.field(factory=list, init=False, eq=False)
+    _digests: list[bytes] = attrs.field(factory=list, init=False, eq=False)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -154,7 +145,9 @@ class TokenRequest:
         Args:
             key: At least 16 random bytes, shared by all processes that share the store.
         """
-        return attrs.evolve(self, fingerprint=hmac.digest(key, self._digest, "sha256").hex())
+        # Without a call where it is known: each request for a token asks several times.
+        digest = self._digests[0] if self._digests else self._digest()
+        return attrs.evolve(self, fingerprint=hmac.digest(key, digest, "sha256").hex())
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
@@ -165,8 +158,9 @@ class TokenRequest:
             f"scope={self.scope!r}, fingerprint={self.fingerprint!r})"
         )
 
-    @functools.cached_property
     def _digest(self) -> bytes:
+        if self._digests:
+            return self._digests[0]
         fields: list[Any] = [
             self.provider,
             self.partition,
@@ -181,18 +175,15 @@ class TokenRequest:
             self.certificate and attrs.astuple(self.certificate),
         ]
         if self.steps:
-            digests = [(name, each._digest) for name, each in self.steps]  # noqa: SLF001 - of its own class
+            digests = [(name, each._digest()) for name, each in self.steps]  # noqa: SLF001 - of its own class
             fields.append([[name, digest.hex()] for name, digest in digests])
         if self.query_parameters or self.content is not None:
             content = [] if self.content is None else fingerprint_parts(self.content)
             fields += [_canonical(self.query_parameters), content]
         # Nested JSON is unambiguous: no value can run into the next, whatever it holds.
-        return hashlib.sha256(json.dumps(fields, default=Secret.reveal).encode()).digest()
-
-    @functools.cached_property
-    def _made(self) -> list[tuple[DynamicValue, str]]:
-        """The last computed dynamic values."""
-        return []
+        digest = hashlib.sha256(json.dumps(fields, default=Secret.reveal).encode()).digest()
+        self._digests.append(digest)
+        return digest
 
 
 def encode(request: TokenRequest, now: float) -> tuple[str, dict[str, str], bytes]:
@@ -217,7 +208,7 @@ def encode(request: TokenRequest, now: float) -> tuple[str, dict[str, str], byte
 
 def _encoded(request: TokenRequest, now: float) -> tuple[str, dict[str, str], bytes]:
     """Return the query, the headers and the body."""
-    made: dict[str, Any] = {}  # see `Composed.make`
+    made: dict[str, Any] = {}  # see `RequestValue.make`
     query, body = "", b""
     if request.content is not None:
         body = to_bytes(_sent(request, request.content, now, made))
@@ -296,8 +287,8 @@ def is_authorization(header: str) -> bool:
 
 def _masked(pairs: Pairs) -> Pairs:
     return tuple(
-        (name, value.masked() if isinstance(value, Json) else value)
-        if isinstance(value, (str, Json))
-        else (name, "REDACTED")
+        (name, value.masked() if isinstance(value, StructuredValue) else "REDACTED")
+        if not isinstance(value, str)
+        else (name, value)
         for name, value in pairs
     )

@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING, Any, Never
 import attrs
 
 from keyturn import errors
-from keyturn._common.names import shown
+from keyturn._common.names import publish, shown
 from keyturn._common.redaction import Redaction
-from keyturn._http.error_codes import OAUTH_CODES, RATE_CODES, is_unavailable, kind_and_hint
+from keyturn._http.error_codes import (
+    OAUTH_CODES,
+    RATE_CODES,
+    is_code,
+    is_unavailable,
+    kind_and_hint,
+)
 from keyturn._rate_limit import whole_seconds
 
 if TYPE_CHECKING:
@@ -22,8 +28,6 @@ if TYPE_CHECKING:
 
 # The largest body of a token endpoint's response that is read, in bytes after decompression.
 MAX_BODY = 1_048_576
-# The longest accepted lifetime of a token, in seconds: one year.
-MAX_LIFETIME = 31_536_000.0
 # The longest cooldown of a token endpoint, in seconds, even if it requests more.
 MAX_RETRY_AFTER = 3600.0
 # The cooldown of a token endpoint that limits the rate and names no time, in seconds.
@@ -111,13 +115,8 @@ class OAuthError:
     __repr__ = shown
 
 
-# The form of the codes of RFC 6749 section 5.2, and of its extensions.
-CODE_PATTERN = r"[a-z][a-z0-9_.-]{0,63}"
-
-
-def is_code(value: object) -> bool:
-    """Return whether a value has the format of an OAuth error code."""
-    return isinstance(value, str) and re.fullmatch(CODE_PATTERN, value) is not None
+# Authors know them by the module that they import them from.
+publish("keyturn.plugins", [Response, OAuthError])
 
 
 def error_for(

@@ -9,9 +9,9 @@ import attrs
 
 from keyturn import errors
 from keyturn._common.once import importing
-from keyturn._http.composed import Composed, make, secrets_in
+from keyturn._http.composed import Composed, secrets_in
 from keyturn._http.keys import jwk_of, private_key_problem
-from keyturn._http.values import usable
+from keyturn._http.values import make, usable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping

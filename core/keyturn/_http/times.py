@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from keyturn._common.names import shown
+from keyturn._common.zones import zone_of
 from keyturn._http.values import DynamicValue
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterable
 
     from keyturn._secret import Secret
@@ -29,15 +29,6 @@ def time_problem(form: str) -> str | None:
         f"must be one of {', '.join(TIME_FORMATS)}, or a pattern such as %Y-%m-%dT%H:%M:%SZ, of "
         "%Y %y %m %d %j %H %I %M %S %f %z"
     )
-
-
-def timezone_problem(name: str) -> str | None:
-    """Return the mistake in the name of a time zone, or None."""
-    try:
-        zone_of(name)
-    except (KeyError, ValueError, OSError):
-        return "must be a time zone that this system knows, such as UTC or Europe/Berlin"
-    return None
 
 
 @attrs.frozen(repr=False)
@@ -74,14 +65,3 @@ class Time(DynamicValue):
 
     def inputs(self) -> Iterable[str | Secret]:
         return (self.form, str(self.offset), self.zone)
-
-
-def zone_of(name: str) -> dt.tzinfo:
-    """Return a time zone by its name."""
-    import datetime as dt
-
-    if name == "UTC":
-        return dt.UTC
-    import zoneinfo
-
-    return zoneinfo.ZoneInfo(name)

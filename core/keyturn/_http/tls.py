@@ -21,7 +21,7 @@ from keyturn._http.pem_files import pem_file
 from keyturn._http.values import usable
 
 if TYPE_CHECKING:
-    from keyturn._http.request import ClientCertificate
+    from keyturn._http.credentials import ClientCertificate
 
 # The sources of authorities, in the order of precedence.
 _VARIABLES = ("KEYTURN_CA_FILE", "SSL_CERT_FILE", "SSL_CERT_DIR")

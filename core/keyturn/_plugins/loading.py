@@ -9,10 +9,8 @@ import traceback
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import attrs
-
 from keyturn import errors
-from keyturn._common.names import did_you_mean, escaped, shown
+from keyturn._common.names import did_you_mean, escaped
 from keyturn._common.once import cached_once
 from keyturn._common.system_errors import advice as system_advice
 from keyturn._common.system_errors import system_failure
@@ -39,36 +37,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _logger = logging.getLogger("keyturn.plugins")
-
-
-@attrs.frozen(repr=False)
-class ProviderInfo:
-    """The metadata of an installed provider, without importing it.
-
-    Args:
-        name: The name to choose it by.
-        distribution: The distribution that registers it.
-        version: That distribution's version.
-    """
-
-    name: str
-    distribution: str
-    version: str
-
-    __repr__ = shown
-
-
-def providers() -> list[ProviderInfo]:
-    """Return the installed providers, sorted by name, without importing them.
-
-    The list includes providers that can't be used. A name that two distributions register is listed
-    twice.
-
-    Example:
-        >>> [info.name for info in providers() if info.distribution == "keyturn"]
-        ['commercelayer', 'generic', 'norce-commerce', 'norce-storm', 'orocommerce']
-    """
-    return [ProviderInfo(p.name, p.distribution, p.release) for p in installed_providers()]
 
 
 def provider(name: str) -> Provider[Any]:
@@ -222,7 +190,7 @@ def _provider_of(plugin: Installed) -> Provider[Any]:
             "its hook keyturn_provider is missing, or does not return a keyturn.plugins.Provider"
         )
     if not plugin.is_own:  # keyturn's own tests check its providers
-        from keyturn._providers.calls import problems
+        from keyturn._providers.provider_problems import problems
 
         if mistakes := problems(found):
             raise errors.ConfigurationError("; ".join(map(str, mistakes)))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from keyturn import errors
-from keyturn._http.composed import make, target_of
-from keyturn._http.values import reveal
+from keyturn._http.composed import target_of
+from keyturn._http.values import make, reveal
 from keyturn._providers import templates
 from keyturn._providers.named_values import named_values, templates_in, varying
 from keyturn._providers.token_response import field_of

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from keyturn._http.error_codes import CODE_PATTERN, is_code
 from keyturn._http.keys import UNREADABLE, jwk_of, private_key_problem
-from keyturn._http.response import CODE_PATTERN, is_code
 from keyturn._http.urls import (
     DOMAIN_PROBLEM,
     domain_pattern,

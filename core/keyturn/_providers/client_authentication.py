@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from keyturn import errors
-from keyturn._http.composed import Composed
-from keyturn._http.request import ClientCertificate, Pairs
-from keyturn._http.steps import step_value
-from keyturn._http.values import BasicCredentials, ClientAssertion
+from keyturn._common.once import importing
 from keyturn._providers import templates
-from keyturn._providers.named_values import Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from keyturn._http.credentials import ClientCertificate
+    from keyturn._http.request import Pairs
     from keyturn._http.values import Value
     from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 SIGNED = {"private_key_jwt": "private_key", "client_secret_jwt": "client_secret"}
 # The setting that each method needs.
 NEEDED_SETTINGS = {**SIGNED, "tls_client_auth": "certificate"}
-_ALGORITHMS = {"private_key_jwt": "RS256", "client_secret_jwt": "HS256"}
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 # The data whose templates may name the JWT.
 PLACES = ("token_headers", "query", "body", "parameters")
@@ -47,6 +43,8 @@ def authentication(
     client_id: str | None = getattr(settings, "client_id", None)
     secret: Secret | None = getattr(settings, "client_secret", None)
     if secret is not None and way in {"client_secret_basic", "client_secret_basic_raw"}:
+        with importing:
+            from keyturn._http.credentials import BasicCredentials
         credentials = BasicCredentials(
             client_id or "", secret, form_encoded=way == "client_secret_basic"
         )
@@ -59,45 +57,11 @@ def authentication(
         # RFC 7521 section 4.2; where a JWT is the grant itself (section 4.1), it has no type.
         is_authentication = provider.assertion_name == "client_assertion"
         kind = (("client_assertion_type", _ASSERTION_TYPE),) if is_authentication else ()
+        with importing:
+            from keyturn._providers.client_assertion import assertion
         signed = assertion(provider, settings, url, names)
         return (*pairs, *kind, (provider.assertion_name, signed)), ()
     return ((), pairs) if way == "client_secret_headers" else (pairs, ())
-
-
-def assertion(
-    provider: Provider[Any], settings: Settings, url: str, names: Mapping[str, Value | None]
-) -> ClientAssertion:
-    """Return the signed JWT that authenticates the client; see `authentication`.
-
-    Raises:
-        keyturn.errors.ConfigurationError: The settings have no key for it.
-    """
-    way = provider.client_authentication
-    key: Secret | None = getattr(settings, SIGNED[way], None)
-    if key is None:
-        raise errors.ConfigurationError(
-            f"provider {provider.name}: {way} needs the setting {SIGNED[way]}."
-        )
-    client_id = getattr(settings, "client_id", None)
-    claims = {
-        "iss": client_id,
-        "sub": client_id,
-        "aud": (
-            templates.render(provider.assertion_audience, settings, names)
-            if provider.assertion_audience
-            else step_value(url) or url
-        ),
-        **dict(templates.render_all(provider.assertion_claims, settings, names)),
-    }
-    return ClientAssertion(
-        private_key=key,
-        key_id=getattr(settings, "key_id", None),
-        key_header=provider.assertion_key_header,
-        headers=dict(templates.render_all(provider.assertion_headers, settings, names)),
-        algorithm=provider.assertion_algorithm or _ALGORITHMS[way],
-        claims={name: value for name, value in claims.items() if value},
-        lifetime=provider.assertion_lifetime,
-    )
 
 
 def names_assertion(data: Any) -> bool:
@@ -111,14 +75,6 @@ def names_assertion(data: Any) -> bool:
         for place in PLACES
         for each in templates.strings_in(getattr(data, place))
     )
-
-
-def with_assertion(
-    provider: Provider[Any], settings: Settings, url: str, names: Mapping[str, Value | None]
-) -> Mapping[str, Value | None]:
-    """Return the names for templates with the JWT added; it is signed once for each request."""
-    signed = Composed(parts=(assertion(provider, settings, url, names),), name="assertion")
-    return Names({"assertion": signed}, names)
 
 
 def problems(data: Any) -> Iterator[tuple[str, str]]:
@@ -143,4 +99,8 @@ def certificate(settings: Settings) -> ClientCertificate | None:
     """Return the client's certificate, if the settings name one (RFC 8705)."""
     names = ("certificate", "certificate_key", "certificate_password")
     path, key, password = (getattr(settings, name, None) for name in names)
-    return None if path is None else ClientCertificate(path, key=key, password=password)
+    if path is None:
+        return None
+    with importing:
+        from keyturn._http.credentials import ClientCertificate
+    return ClientCertificate(path, key=key, password=password)

@@ -15,7 +15,8 @@ from keyturn._providers.description_placeholders import ANY_NAME, braced
 from keyturn._providers.description_times import date_pattern, zone
 from keyturn._providers.description_words import CONTENT_TYPES, value_for
 from keyturn._providers.kinds import kind_of
-from keyturn._providers.lifetimes import LifetimeFormat, duration, lifetime_format
+from keyturn._providers.lifetime_formats import LifetimeFormat, lifetime_format
+from keyturn._providers.lifetimes import duration
 from keyturn._providers.patterns import pattern_problem
 from keyturn._rate_limit import RateLimit, parse_rate_limit
 

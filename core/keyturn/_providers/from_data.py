@@ -6,12 +6,12 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
-from keyturn._providers.calls import problems
 from keyturn._providers.data import DATA, datum_types
 from keyturn._providers.described_steps import described_steps
 from keyturn._providers.description_mistakes import reviewed, unknown_keys
 from keyturn._providers.kinds import WrongValueError, convert
 from keyturn._providers.provider import Provider
+from keyturn._providers.provider_problems import problems
 from keyturn._providers.setting_tables import scope_problem, settings_class
 
 if TYPE_CHECKING:

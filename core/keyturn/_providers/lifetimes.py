@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import functools
 import re
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
-from keyturn._common.names import did_you_mean
-from keyturn._http.response import MAX_LIFETIME, date_header, http_date, json_of
-from keyturn._http.times import timezone_problem, zone_of
-from keyturn._providers.checks import SchemaCheck, anchored
+from keyturn._common.zones import zone_of
+from keyturn._http.response import date_header, http_date, json_of
+from keyturn._token import MAX_LIFETIME
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -19,22 +18,6 @@ if TYPE_CHECKING:
 
     from keyturn._http.response import Response
 
-LifetimeFormat = Literal[
-    "seconds",
-    "decimal",
-    "milliseconds",
-    "minutes",
-    "epoch",
-    "epoch_milliseconds",
-    "date",
-    "jwt",
-    "duration",
-    "hh:mm",
-    "hh:mm:ss",
-    "d:hh:mm",
-    "d:hh:mm:ss",
-    "http_date",
-]
 # The unit in seconds, whether it counts from now, and what is wanted.
 _LIFETIMES: dict[str, tuple[float, bool, str]] = {
     "seconds": (1.0, True, "a number of seconds above 0"),
@@ -83,40 +66,6 @@ _CLOCK_PATTERNS = {
 }
 # A longer string is neither a duration nor a date.
 _LONGEST = 80
-# Directives of `strptime` that keyturn reads: numbers, names and offsets, each once; a year, a
-# month and a day are required.
-_STRPTIME_PATTERN = (
-    r"(?![\s\S]*(%[A-Za-z])[\s\S]*\1)(?=[\s\S]*%[Yy])(?=[\s\S]*%(?:j|[mbB][\s\S]*%d|d[\s\S]*%[mbB]))"
-    r"(?:[^%]|%[YymbBdjaAHIMSfpz%])+"
-)
-
-
-def _format_problem(form: str) -> str | None:
-    """Check the name of a format, or a pattern of `strptime`."""
-    known = get_args(LifetimeFormat)
-    if form in known:
-        return None
-    if "%" not in form:
-        question = did_you_mean(form, known)
-        return f"must be one of {', '.join(known)}, or a pattern such as %Y-%m-%d.{question}"
-    if re.fullmatch(_STRPTIME_PATTERN, form):
-        return None
-    return (
-        "must have a year (%Y), a month (%m, %b) and a day (%d), each once, and of the other "
-        "directives only %H %I %M %S %f %p %j %a %z"
-    )
-
-
-lifetime_format = SchemaCheck(
-    _format_problem,
-    {"pattern": anchored(f"{'|'.join(get_args(LifetimeFormat))}|{_STRPTIME_PATTERN}")},
-)
-
-
-_AREAS = "Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Etc|Europe|Indian|Pacific"
-lifetime_timezone = SchemaCheck(
-    timezone_problem, {"pattern": anchored(rf"UTC|(?:{_AREAS})/[A-Za-z0-9_+/-]+")}
-)
 
 
 def lifetime_of(

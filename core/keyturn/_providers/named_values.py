@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_args
 
 from keyturn._common.names import did_you_mean
+from keyturn._common.zones import timezone_problem
 from keyturn._http.composed import Composed, Digest, RequestPart
-from keyturn._http.times import Time, time_problem, timezone_problem
+from keyturn._http.times import Time, time_problem
 from keyturn._http.values import DynamicValue, RandomId, Value
 from keyturn._providers import templates
 from keyturn._providers.kinds import choice_problem, fields_of

@@ -7,22 +7,19 @@ import json
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from keyturn import errors
+from keyturn._common.once import importing
 from keyturn._http.request import TokenRequest
-from keyturn._http.steps import step_value
 from keyturn._http.urls import is_below, origin, url_problem
 from keyturn._http.values import reveal
-from keyturn._providers import api_authorization, steps, templates, token_response
+from keyturn._providers import later, templates
 from keyturn._providers.client_authentication import (
     SIGNED,
     authentication,
     certificate,
     names_assertion,
-    with_assertion,
 )
 from keyturn._providers.data import DATA, ApiData, RequestData, TokenResponseMapping
 from keyturn._providers.datum import NO_TABLE
-from keyturn._providers.named_values import named_values
-from keyturn._providers.revocation import revocation_url
 from keyturn._providers.settings import Settings
 from keyturn._secret import Secret
 
@@ -105,6 +102,8 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         grant = (("grant_type", self.grant_type),) if self.grant_type else ()
         names = self._names(settings)
         if self.client_authentication in SIGNED and names_assertion(self):
+            with importing:
+                from keyturn._providers.client_assertion import with_assertion
             names = with_assertion(self, settings, url, names)
         parameters, headers = authentication(self, settings, url, names)
         if self.content_type:
@@ -146,16 +145,20 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         Raises:
             keyturn.errors.InvalidTokenResponse: It is not a token that may be used.
         """
-        return token_response.read_token(
+        token: Token = (later.token_response or later.responses()).read_token(
             response,
             self,
             missing_lifetime=self.assumed_lifetime(settings),
             requested_scope=" ".join(request.scope) or None,
         )
+        return token
 
     def read_error(self, settings: S, response: Response) -> OAuthError | None:
         """Return the error in a token endpoint's response of any status, or None."""
-        return token_response.read_error(response, self)
+        error: OAuthError | None = (later.token_response or later.responses()).read_error(
+            response, self
+        )
+        return error
 
     def authorization(self, settings: S, token: Token) -> tuple[str, str]:
         """Return the name and the value of the header that carries the token.
@@ -164,14 +167,18 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         """
         name = self.authorization_query or self.authorization_header
         if self.authorization_value:
-            return name, api_authorization.authorization_value(self, settings, token)
+            return name, later.api_requests().authorization_value(self, settings, token)
         scheme = "" if self.authorization_query else self.authorization_scheme
         return name, f"{scheme} {token.access_token}".strip()
 
     def api_request_headers(self, settings: S, token: Token) -> Mapping[str, str]:
         """Return the further headers of an API request, for names that the caller omits."""
         if self.signs_requests or self.values or "{token" in str(self.api_headers):
-            return api_authorization.api_values(self, self.api_headers, settings, token)
+            own: Mapping[str, str]
+            own = (later.api_authorization or later.api_requests()).api_values(
+                self, self.api_headers, settings, token
+            )
+            return own
         headers = dict[str, str]()
         for name, value in templates.render_all(self.api_headers, settings):
             headers[name] = value if isinstance(value, str) else reveal(value)
@@ -191,7 +198,9 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
             return self.expand(self.api_url, settings)
         if token is None:
             return None
-        found = token_response.field_of(dict(token.extra), self.api_url_field)
+        with importing:
+            from keyturn._http.steps import step_value
+        found = later.responses().field_of(dict(token.extra), self.api_url_field)
         if isinstance(found, str) and url_problem(found) is None:
             own = settings.token_url or self.expand(self.token_url, settings)
             is_below_one = any(is_below(found, domain) for domain in self.api_domains)
@@ -210,10 +219,13 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         keyturn calls it for responses with a `rejected_status`, and for all JSON responses if the
         provider has `rejected_codes`.
         """
-        return api_authorization.token_rejected(self, response)
+        is_rejected: bool = later.api_requests().token_rejected(self, response)
+        return is_rejected
 
     def revocation_request(self, settings: S, token: Token) -> TokenRequest | None:
         """Return the request that revokes a token (RFC 7009), or None if there is no endpoint."""
+        from keyturn._providers.revocation import revocation_url
+
         url = revocation_url(self, settings)
         return None if url is None else self.revocation_to(url, settings, token)
 
@@ -262,13 +274,22 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         """
         if self.previous is None and self.discovery is None:
             return templates.address(template, settings)
+        with importing:
+            from keyturn._providers import steps
         return steps.expand(template, settings, steps.StepNames(self))
 
     def _names(self, settings: S) -> Mapping[str, Value | None]:
         """Return the values of other steps, and those of `values`, by their names in templates."""
-        is_first = self.previous is None and self.discovery is None
-        names = NO_TABLE if is_first else steps.StepNames(self)
-        return named_values(self.values, settings, names) if self.values else names
+        names: Mapping[str, Value | None] = NO_TABLE
+        if self.previous is not None or self.discovery is not None:
+            with importing:
+                from keyturn._providers.steps import StepNames
+            names = StepNames(self)
+        if self.values:
+            with importing:
+                from keyturn._providers.named_values import named_values
+            names = named_values(self.values, settings, names)
+        return names
 
     def _names_scope(self) -> bool:
         """Return whether a template of the token request names the scope, or a property of it."""

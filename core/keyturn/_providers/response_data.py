@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping  # noqa: TC003 - the annotations are read at run time
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from keyturn._providers import checks, lifetimes
+from keyturn._providers import checks, lifetime_formats
 from keyturn._providers.datum import NO_TABLE, datum
 
 if TYPE_CHECKING:
@@ -90,12 +90,12 @@ class TokenResponseMapping:
         "5.6.7), or a pattern of `strptime` such as `%Y-%m-%d %H:%M:%S`. With `jwt`, it is the "
         "`exp` claim of the token, or of the JWT at another `lifetime_field`.",
         default="seconds",
-        check=lifetimes.lifetime_format,
+        check=lifetime_formats.lifetime_format,
     )
     lifetime_timezone: ClassVar[str] = datum(
         "The time zone of a date that names none, such as `Asia/Seoul`.",
         default="UTC",
-        check=lifetimes.lifetime_timezone,
+        check=lifetime_formats.lifetime_timezone,
     )
     missing_lifetime: ClassVar[float | None] = datum(
         "The lifetime in seconds to assume if the response has none; without it, keyturn refuses "

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
+from keyturn._common.once import importing
 from keyturn._http.keys import is_pem
 from keyturn._http.policy import PERMISSIVE, host_problem
 from keyturn._http.urls import host_of
 from keyturn._providers import calls
 from keyturn._providers.kinds import fields_of
-from keyturn._providers.revocation import revocation_url
-from keyturn._providers.steps import steps_of
 from keyturn.errors import Problem
 
 if TYPE_CHECKING:
@@ -105,6 +104,8 @@ def token_requests(
     Raises:
         keyturn.errors.ConfigurationError: The settings make no token request.
     """
+    with importing:
+        from keyturn._providers.steps import steps_of
     yield name, calls.token_request(provider, settings)
     for step_name, step, own in steps_of(provider, settings):
         path = f"step {step_name}" if name == ENDPOINT else f"{name}.{step_name}"
@@ -139,6 +140,8 @@ def _host_problems(
     policy: NetworkPolicy,
 ) -> Iterator[Problem]:
     """Yield each host that the policy forbids, once, with the setting that it is in."""
+    with importing:
+        from keyturn._providers.revocation import revocation_url
     addresses: dict[str, str | None] = {name: each.url for name, each in requests.items()}
     # What is wrong with these is reported when they are used.
     with contextlib.suppress(errors.ConfigurationError):

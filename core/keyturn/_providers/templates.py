@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from keyturn import errors
-from keyturn._http.composed import Composed, Json, as_json
+from keyturn._common.once import importing
 from keyturn._http.encoders import Encoding, encoded
 from keyturn._http.urls import url_problem
 from keyturn._http.values import DynamicValue, RandomId, Value
@@ -163,6 +163,8 @@ def render(
         if value is None:
             return None
         if form and not isinstance(value, (str, Secret)):
+            with importing:
+                from keyturn._http.composed import as_json
             return as_json(value)
         if isinstance(value, DynamicValue):
             made = _added(parts, made + literal, value, encoding, is_secret=is_secret)
@@ -176,7 +178,13 @@ def render(
         return last
     if not made and len(parts) == 1:
         return parts[0]
-    return Composed(parts=(*parts, last) if made else tuple(parts))
+    return _composed(*parts, *([last] if made else []))
+
+
+def _composed(*parts: Value, encoding: Encoding = "") -> Value:
+    with importing:
+        from keyturn._http.composed import Composed
+    return Composed(parts=parts, encoding=encoding)
 
 
 def _added(
@@ -185,7 +193,7 @@ def _added(
     """Add the string before a dynamic value, and the value; return the empty string."""
     if before:
         parts.append(Secret(before) if is_secret else before)
-    parts.append(Composed(parts=(value,), encoding=encoding) if encoding else value)
+    parts.append(_composed(value, encoding=encoding) if encoding else value)
     return ""
 
 
@@ -200,16 +208,24 @@ def render_all(
         value = (
             render(template, settings, names)
             if isinstance(template, str)
-            else Json(_tree(template, settings, names))
+            else _json(template, settings, names)
         )
         pairs += () if value is None else ((name, value),)
     return pairs
+
+
+def _json(template: Any, settings: Settings, names: Mapping[str, Value | None]) -> Value:
+    with importing:
+        from keyturn._http.composed import Json
+    return Json(_tree(template, settings, names))
 
 
 def _tree(template: Any, settings: Settings, names: Mapping[str, Value | None]) -> Any:
     """Return a JSON value with the values of the templates in it, or None to leave it out."""
     if isinstance(template, str):
         value = render(template, settings, names)
+        from keyturn._http.composed import Json
+
         return value.tree if isinstance(value, Json) else value
     if isinstance(template, (list, tuple)):
         values = (_tree(each, settings, names) for each in template)

@@ -7,13 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from keyturn import errors
-from keyturn._http.error_codes import OAUTH_CODES, RATE_CODES, UNAVAILABLE_CODES
-from keyturn._http.response import (
-    OAuthError,
-    Response,
-    is_code,
-    media_type_of,
-)
+from keyturn._http.error_codes import OAUTH_CODES, RATE_CODES, UNAVAILABLE_CODES, is_code
+from keyturn._http.response import OAuthError, Response, media_type_of
 from keyturn._providers.checks import SCOPE_VALUE_PATTERN
 from keyturn._providers.lifetimes import lifetime_of
 from keyturn._providers.response_formats import content_of, read_content

@@ -16,7 +16,6 @@ from keyturn import errors
 from keyturn._clock import SYSTEM
 from keyturn._common import log_lines  # pyright: ignore[reportUnusedImport]  # noqa: F401 - its filter
 from keyturn._common.once import cached_once, importing
-from keyturn._http.steps import known_address
 from keyturn._http.urls import url_problem
 from keyturn._providers import calls
 from keyturn._secret import Secret
@@ -134,8 +133,9 @@ class Acquisition:
             request = attrs.evolve(request, partition=partition)
         address = request.url
         if provider.previous is not None or provider.discovery is not None:
-            request = _load().with_steps(self, Credentials(provider, settings, request))
-            address = known_address(request)
+            sending = _load()
+            request = sending.with_steps(self, Credentials(provider, settings, request))
+            address = sending.known_address(request)
         problem = url_problem(address)
         if problem:
             raise errors.ConfigurationError(f"the token endpoint's address {problem}.")

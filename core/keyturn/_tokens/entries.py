@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 from keyturn import errors
 from keyturn._clock import is_time
-from keyturn._http.response import MAX_LIFETIME
 from keyturn._rate_limit import whole_seconds
-from keyturn._token import Token
+from keyturn._token import MAX_LIFETIME, Token
 
 # The format of the entries; an entry of another format is a cache miss.
 _VERSION = 1

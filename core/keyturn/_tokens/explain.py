@@ -17,6 +17,7 @@ from keyturn._providers.response_formats import content_of
 from keyturn._providers.token_response import is_success
 from keyturn._secret import Secret
 from keyturn._tokens.fingerprint import fingerprint_key
+from keyturn._tokens.prepared import prepared
 from keyturn._tokens.previous import step_acquisitions
 from keyturn._tokens.single_flight import run_within
 from keyturn._tokens.token_query import TokenQuery
@@ -212,7 +213,7 @@ def _token_lines(own: Acquisition, manager: TokenManager, snapshot: TokenSnapsho
     redaction, provider = Redaction(own.secrets(token)), own.latest().provider
     # Values of the response are not shown here either.
     values = Redaction([*own.secrets(token), *map(Secret, _unshown(dict(token.extra)))])
-    headers = dict(manager.prepare(token)[0])
+    headers = dict(prepared(own, token)[0])
     query = provider.authorization_query
     name = query or next(iter(headers))
     hidden = {name.lower(), provider.authorization_header.lower()}

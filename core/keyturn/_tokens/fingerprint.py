@@ -5,7 +5,6 @@ is keyed with random bytes, so that a reader can't test a guessed secret against
 entry of the store itself. SECURITY.md describes what a reader of an unencrypted store can do.
 """
 
-import base64
 import hashlib
 import json
 import logging
@@ -14,6 +13,7 @@ import re
 
 from keyturn import errors
 from keyturn._clock import Clock
+from keyturn._common.base64url import base64url, from_base64url
 from keyturn.stores._base import SEALED
 from keyturn.stores._resilient import FAILED, ResilientStore, place
 
@@ -79,7 +79,7 @@ def _created(store: ResilientStore, clock: Clock) -> bytes:
         if found is not None:
             return found
         key = os.urandom(_SIZE)
-        encoded = base64.urlsafe_b64encode(key).decode().rstrip("=")
+        encoded = base64url(key)
         entry = json.dumps({"v": VERSION, "key": encoded})
         if store.write(ENTRY, entry, clock.time() + _KEPT_SECONDS):
             return key
@@ -101,7 +101,7 @@ def _key_in(store: ResilientStore, entry: object) -> bytes | None:
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         version = encoded = None
     if version == VERSION and isinstance(encoded, str) and _ENTRY_REGEX.fullmatch(encoded):
-        return base64.urlsafe_b64decode(f"{encoded}=")
+        return from_base64url(encoded)
     if isinstance(version, int) and version != VERSION:
         return LOCAL_KEY  # another version of keyturn uses it
     message = "the entry %s of the token store %s is damaged; writing a new one"

@@ -1,28 +1,33 @@
 """The token manager of a connection: it keeps, renews and discards the token."""
 
+from __future__ import annotations
+
 import contextlib
 import copy
 import functools
 import logging
 import os
 import random
+from typing import TYPE_CHECKING
 
 import attrs
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
-from keyturn._http.response import Response
 from keyturn._http.values import defect
 from keyturn._providers import calls
 from keyturn._token import Token
 from keyturn._tokens import single_flight
-from keyturn._tokens.acquisition import Acquisition
-from keyturn._tokens.additions import Additions, additions_for
 from keyturn._tokens.fingerprint import LOCAL_KEY
 from keyturn._tokens.options import STORE_PATIENCE
-from keyturn._tokens.single_flight import Share
-from keyturn._tokens.snapshot import EMPTY, Headers, TokenSnapshot
+from keyturn._tokens.prepared import prepared
+from keyturn._tokens.snapshot import EMPTY, TokenSnapshot
 from keyturn._tokens.token_query import TokenQuery
+
+if TYPE_CHECKING:
+    from keyturn._http.response import Response
+    from keyturn._tokens.acquisition import Acquisition
+    from keyturn._tokens.single_flight import Share
 
 _MIN_RETRY = 0.05
 _MAX_RETRY = 30.0
@@ -144,21 +149,6 @@ class TokenManager:
         if self._is_closed:
             raise self._own(errors.ConfigurationError("the connection is closed."))
 
-    def prepare(self, token: Token) -> tuple[Headers, Additions | None]:
-        """Return the headers of an API request with a token; see `TokenSnapshot`."""
-        own = self.acquisition
-        known = provider, settings, _ = own.known or own.resolve()
-        name, value = calls.authorization(provider, settings, token)
-        others = calls.api_request_headers(provider, settings, token)
-        # Header names are case-insensitive.
-        named = dict(zip(map(str.lower, others), others.items(), strict=True))
-        query = provider.authorization_query
-        named.pop("" if query else name.lower(), None)
-        headers = (*(() if query else ((name, value),)), *named.values())
-        if query or provider.api_query or provider.values or provider.signs_requests:
-            return headers, additions_for(known, token, own.clock)
-        return headers, None
-
     def api_url(self, token: Token | None) -> str | None:
         """Return the API's address, if settings and token determine it."""
         return calls.api_url_for(*self.acquisition.latest()[:2], token)
@@ -221,7 +211,7 @@ class TokenManager:
     def _join(self, query: TokenQuery) -> Share:
         try:
             return single_flight.join(
-                (self._flight_key, query),
+                (self._flight_key, query.other_than, query.refused, query.fresh),
                 self.acquisition.host,
                 functools.partial(self.acquisition.acquire, query),
                 progress=query.progress,
@@ -245,7 +235,7 @@ class TokenManager:
             if isinstance(outcome, BaseException):
                 raise outcome  # noqa: TRY301 - both failures are reported in the same way
             query.progress.step = "settings", SYSTEM.monotonic() + self.acquisition.options.timeout
-            headers, additions = self.prepare(outcome.token)
+            headers, additions = prepared(self.acquisition, outcome.token)
             snapshot = attrs.evolve(outcome, headers=headers, additions=additions)
         except BaseException as error:
             self.last_error = _summary(error)

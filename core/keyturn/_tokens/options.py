@@ -9,8 +9,8 @@ import attrs
 
 from keyturn import errors
 from keyturn._common.names import did_you_mean, escaped
+from keyturn._common.once import importing
 from keyturn._http.policy import PERMISSIVE, NetworkPolicy
-from keyturn._http.steps import step_value
 from keyturn._http.urls import url_problem
 from keyturn._plugins.loading import provider as find_provider
 from keyturn._providers import calls
@@ -172,6 +172,8 @@ def problems_under(
     values, mistakes = _read(found, form, {}, policy)
     if values is None:
         return mistakes
+    with importing:
+        from keyturn._http.steps import step_value
     try:
         forbidden = settings_problems(found, values, policy)
         requests = [*token_requests(calls.for_settings(found, values), values)]
@@ -188,8 +190,10 @@ def _provider(provider: str | Provider[Any]) -> Provider[Any]:
     """Return the provider with a name, or check a given provider in the same way."""
     if not isinstance(provider, Provider):
         return find_provider(provider)
+    with importing:
+        from keyturn._providers.provider_problems import problems as provider_problems
     mistakes = calls.translate_errors(
-        str(getattr(provider, "name", "")), lambda: calls.problems(provider)
+        str(getattr(provider, "name", "")), lambda: provider_problems(provider)
     )
     if mistakes:
         raise errors.ConfigurationError(

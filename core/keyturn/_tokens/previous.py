@@ -173,7 +173,7 @@ def bound_request(credentials: Credentials, tokens: Mapping[str, Token]) -> Toke
     changed = {
         field.name: bind(getattr(request, field.name), found)
         for field in attrs.fields(type(request))
-        if field.name not in {"steps", "certificate", "url"}
+        if field.init and field.name not in {"steps", "certificate", "url"}
     }
     url = request.url
     if place := step_value(url):

@@ -10,8 +10,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from typing import Literal
 
-import attrs
-
 from keyturn._clock import SYSTEM
 
 # The result of the last request to a host: a response; no request so far; no response for seconds.
@@ -44,13 +42,15 @@ def share(lane: Lane, since_response: float, *, is_pressed: bool) -> int:
     return _LARGE_SHARE if is_recent and not is_pressed else _SHARE
 
 
-@attrs.define(eq=False, repr=False)
 class _Host:
-    name: str
-    lane: Lane
-    responded_at: float
-    active: int = 0
-    queue: deque[Task] = attrs.field(factory=deque)
+    __slots__ = ("active", "lane", "name", "queue", "responded_at")
+
+    def __init__(self, name: str, lane: Lane, responded_at: float) -> None:
+        self.name = name
+        self.lane: Lane = lane
+        self.responded_at = responded_at
+        self.active = 0
+        self.queue: deque[Task] = deque()
 
 
 class Schedule:

@@ -14,8 +14,6 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any, Literal, NamedTuple, TypeVar
 
-import attrs
-
 from keyturn import errors
 from keyturn._common.once import PerProcess
 from keyturn._tokens.schedule import Lane
@@ -41,11 +39,10 @@ class Postponed(Exception):
     """The host has not responded, and the worker is needed for others: try again later."""
 
 
-@attrs.define(eq=False, repr=False)
 class Progress:
     """The progress of work, for its waiters.
 
-    Args:
+    Attributes:
         is_started: Whether a worker runs it; until then it is queued.
         worker: The identifier of the worker's thread.
         step: The current step (settings are resolved, the store is used, or a request was sent) and

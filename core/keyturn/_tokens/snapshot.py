@@ -4,12 +4,17 @@ A token is *fresh* (returned at once), then *stale* (valid and returned at once,
 runs in the background), then *expired* (never returned: callers wait for a new one).
 """
 
+from __future__ import annotations
+
 import hashlib
+from typing import TYPE_CHECKING
 
 import attrs
 
 from keyturn._token import Token
-from keyturn._tokens.additions import Additions
+
+if TYPE_CHECKING:
+    from keyturn._tokens.additions import Additions
 
 Headers = tuple[tuple[str, str], ...]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from keyturn._tokens.snapshot import TokenSnapshot
 
 
-@attrs.frozen(repr=False)
+@attrs.frozen(eq=False, repr=False)
 class TokenQuery:
     """A query for a token.
 
@@ -37,12 +37,12 @@ class TokenQuery:
     other_than: Token | None = None
     refused: bool = False
     fresh: bool = False
-    reason: Reason = attrs.field(default="cold", eq=False)
-    exchanges: list[tuple[TokenRequest, Response]] = attrs.field(factory=list, eq=False, repr=False)
-    progress: Progress = attrs.field(factory=Progress, eq=False, repr=False)
-    deadline: float | None = attrs.field(default=None, eq=False)
-    is_repeated: bool = attrs.field(default=False, eq=False)
-    steps: list[Any] = attrs.field(factory=list, eq=False, repr=False)
+    reason: Reason = "cold"
+    exchanges: list[tuple[TokenRequest, Response]] = attrs.field(factory=list)
+    progress: Progress = attrs.field(factory=Progress)
+    deadline: float | None = None
+    is_repeated: bool = False
+    steps: list[Any] = attrs.field(factory=list)
 
     def matches(self, snapshot: TokenSnapshot, now: float) -> bool:
         """Return whether a token satisfies this query now (on the monotonic clock)."""

@@ -22,7 +22,7 @@ from keyturn._http.response import (
     error_for,
     retry_after,
 )
-from keyturn._providers import calls
+from keyturn._providers import response_calls
 from keyturn._rate_limit import RateLimit, whole_seconds
 from keyturn._secret import Secret
 from keyturn._tokens import entries
@@ -194,7 +194,7 @@ def _read(
         keyturn.errors.KeyturnError: It has no usable token.
     """
     provider, settings, request = credentials
-    error = calls.read_error(provider, settings, response)
+    error = response_calls.read_error(provider, settings, response)
     wanted = provider.token_status
     is_token = response.status == wanted if isinstance(wanted, int) else response.status in wanted
     if error is not None or not is_token:
@@ -211,7 +211,9 @@ def _read(
         if response.status == 403 or isinstance(failure, errors.InvalidClient):
             failure.hint += encoding_hint(request)
         raise failure
-    token = _checked(own, credentials, calls.read_token(provider, settings, response, request))
+    token = _checked(
+        own, credentials, response_calls.read_token(provider, settings, response, request)
+    )
     snapshot = own.plan(token, began, request.fingerprint)
     if own.clock.monotonic() < snapshot.usable_until:
         return snapshot

@@ -8,8 +8,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import attrs
-
 from keyturn import errors
 from keyturn._common.once import PerProcess
 from keyturn._http.kept import kept_connections
@@ -27,13 +25,15 @@ LARGEST_SIZE = 300
 _IDLE_SECONDS = 10.0
 
 
-@attrs.define(eq=False, repr=False)
 class _Seat:
     """The place at which an idle worker waits for its next task."""
 
-    is_called: threading.Lock = attrs.field(factory=threading.Lock)
-    task: Task | None = None
-    thread: threading.Thread = attrs.field(factory=threading.current_thread)
+    __slots__ = ("is_called", "task", "thread")
+
+    def __init__(self) -> None:
+        self.is_called = threading.Lock()
+        self.task: Task | None = None
+        self.thread = threading.current_thread()
 
 
 class Workers:

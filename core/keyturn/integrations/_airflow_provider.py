@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from keyturn import errors
-from keyturn._plugins.loading import provider, providers
+from keyturn._plugins.listing import providers
+from keyturn._plugins.loading import provider
 
 # Airflow's own fields: their names in Airflow, and the names of the settings.
 STANDARD_FIELDS = {"login": "client_id", "password": "client_secret"}

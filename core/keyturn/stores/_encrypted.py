@@ -1,6 +1,5 @@
 """Encryption of the entries of any other store."""
 
-import base64
 import secrets
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
@@ -10,6 +9,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from keyturn import errors
+from keyturn._common.base64url import base64url, from_base64url
 from keyturn._secret import Secret
 from keyturn.stores._base import SEALED, TokenStore, logger, refuse_pickling
 from keyturn.stores._resilient import place
@@ -66,7 +66,7 @@ class EncryptedStore:
     @staticmethod
     def generate_key() -> str:
         """Return a new random key: 43 characters, URL-safe base64 of 32 bytes."""
-        return _encoded(secrets.token_bytes(_KEY_SIZE))
+        return base64url(secrets.token_bytes(_KEY_SIZE))
 
     def read(self, key: str) -> str | None:
         """Return the entry at `key`, or None if it does not exist or can't be decrypted."""
@@ -89,7 +89,7 @@ class EncryptedStore:
         # for more than a century.
         nonce = secrets.token_bytes(_NONCE_SIZE)
         ciphertext = self._ciphers[0].encrypt(nonce, entry.encode(), f"{SEALED}{key}".encode())
-        self._store.write(key, SEALED + _encoded(nonce + ciphertext), expires_at)
+        self._store.write(key, SEALED + base64url(nonce + ciphertext), expires_at)
 
     def delete(self, key: str) -> None:
         """Remove the entry at `key`; no error if it does not exist."""
@@ -137,15 +137,11 @@ def _bare(key: _Key) -> str:
     return key.decode("latin-1") if isinstance(key, bytes) else str(key)
 
 
-def _encoded(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).decode().rstrip("=")
-
-
 def _decoded(string: str) -> bytes:
-    """Return the bytes that `_encoded` converts to `string`; empty if it never returns `string`."""
+    """Return the bytes that `base64url` converts to `string`; empty if it never does."""
     try:
-        content = base64.urlsafe_b64decode(string + "=" * (-len(string) % 4))
+        content = from_base64url(string)
     except ValueError:
         return b""
     # Python ignores other characters and surplus bits, so many strings decode to the same bytes.
-    return content if _encoded(content) == string else b""
+    return content if base64url(content) == string else b""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from keyturn._providers.calls import problems
 from keyturn._providers.kinds import fields_of, kind_of
+from keyturn._providers.provider_problems import problems
 from keyturn._providers.settings import read, value_problem
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._schema import accepts

@@ -8,7 +8,8 @@ import attrs
 
 from keyturn import errors
 from keyturn._common.names import did_you_mean
-from keyturn._http.response import OAuthError, is_code
+from keyturn._http.error_codes import is_code
+from keyturn._http.response import OAuthError
 from keyturn._http.response import Response as ReadResponse
 from keyturn._providers.provider import Provider
 from keyturn.testing._messages import Response, html_response, json_response

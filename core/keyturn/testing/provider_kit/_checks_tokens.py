@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._http.response import MAX_BODY, MAX_LIFETIME
+from keyturn._http.response import MAX_BODY
 from keyturn._providers.token_response import field_of
+from keyturn._token import MAX_LIFETIME
 from keyturn.testing._messages import Response, html_response, json_response
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._endpoint import RESET, to_bytes

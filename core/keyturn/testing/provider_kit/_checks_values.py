@@ -11,8 +11,9 @@ from urllib.parse import parse_qsl, quote, quote_plus
 import attrs
 
 from keyturn import errors
+from keyturn._http.credentials import ClientAssertion
 from keyturn._http.request import encode
-from keyturn._http.values import ClientAssertion, DynamicValue, fingerprint_parts
+from keyturn._http.values import DynamicValue, fingerprint_parts
 from keyturn._providers.kinds import fields_of, kind_of
 from keyturn._providers.settings import Settings, read
 from keyturn._secret import Secret

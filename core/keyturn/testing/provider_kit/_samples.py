@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from keyturn._common.zones import zone_of
 from keyturn._http.response import Response as ReadResponse
 from keyturn._http.response import media_type_of
-from keyturn._http.times import zone_of
 from keyturn._providers import templates
 from keyturn._providers.named_values import templates_in
 from keyturn._providers.response_formats import xml_of

@@ -1,0 +1,28 @@
+"""Time zones by their names."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+
+def timezone_problem(name: str) -> str | None:
+    """Return the mistake in the name of a time zone, or None."""
+    try:
+        zone_of(name)
+    except (KeyError, ValueError, OSError):
+        return "must be a time zone that this system knows, such as UTC or Europe/Berlin"
+    return None
+
+
+def zone_of(name: str) -> dt.tzinfo:
+    """Return a time zone by its name."""
+    import datetime as dt
+
+    if name == "UTC":
+        return dt.UTC
+    import zoneinfo
+
+    return zoneinfo.ZoneInfo(name)
