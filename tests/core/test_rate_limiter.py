@@ -141,3 +141,26 @@ def test_api_that_refuses_every_token_is_named(world: World) -> None:
         "the API keeps refusing new tokens, so keyturn requests no other now."
     )
     assert caught.value.hint == "Check the API's responses; try again in 30 s."
+
+
+def test_refused_attempt_costs_nothing_and_the_next_second_counts(world: World) -> None:
+    """An application that asks a little too early would be held up for longer each time."""
+    store, clock = ResilientStore(world.store), world.clock.clock
+    for _ in range(5):
+        count_refused(store, clock, "f")
+    world.clock.advance(29.5)
+    with pytest.raises(errors.RateLimited):
+        count_refused(store, clock, "f")
+    world.clock.advance(0.51)
+
+    count_refused(store, clock, "f")
+
+
+def test_pause_of_the_server_gives_nothing_back(world: World) -> None:
+    """A short pause that a server asks for would fill the bucket of a host that is used up."""
+    buckets = SharedBuckets(ResilientStore(world.store), world.clock.clock, "key")
+    for _ in range(4):
+        buckets.take(LIMIT)
+    buckets.cool_down([LIMIT], 1)
+
+    assert buckets.read() == {(LIMIT, ""): TokenBucket(0.0, world.clock.now)}
