@@ -136,7 +136,7 @@ def pytest_runtest_protocol(
 # What the environment of the developer has, users rarely do, and takes half the time of a process.
 HIDDEN = Path(__file__).with_name("hidden")
 SECRET = "s3cret-for-tests"
-# The pause before a token request is sent again; but for this, the tests make it short.
+# The pause before a token request is sent again: tests make it short where it would take time.
 BACKOFF = token_request._BACKOFF  # noqa: SLF001 - a user would wait for it
 JSON = {"content-type": "application/json"}
 
@@ -325,9 +325,11 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    """Give connections without network, with a stopped clock."""
-    return World()
+def world() -> Iterator[World]:
+    """Give connections without network, with a stopped clock, on which pauses cost nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token_request, "_BACKOFF", BACKOFF)
+        yield World()
 
 
 def close_kept_connections() -> None:

@@ -9,7 +9,6 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conftest import BACKOFF
 
 import keyturn
 from keyturn import errors
@@ -21,12 +20,6 @@ if TYPE_CHECKING:
     from tests.conftest import FakeClock, World
 
 UNREACHABLE = errors.EndpointUnavailable("the token endpoint failed: No route to host.")
-
-
-@pytest.fixture(autouse=True)
-def _whole_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait between requests for as long as users do: the clock is the tests' own."""
-    monkeypatch.setattr("keyturn._tokens.token_request._BACKOFF", BACKOFF)
 
 
 def test_error_response_is_cached_for_half_a_minute(world: World) -> None:

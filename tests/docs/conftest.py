@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 import pytest
-from tests.conftest import World
+from tests.conftest import BACKOFF, World
 
 import keyturn.stores._opening
 from keyturn._plugins import loading as plugins
@@ -121,6 +121,8 @@ def place(commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
     # pytest without the plugins of these tests, which take half of its time.
     monkeypatch.setenv("PYTEST_ADDOPTS", "--disable-plugin-autoload -pkeyturn")
+    # A reader's requests are sent again after as long, or not within a page's timeout.
+    monkeypatch.setattr("keyturn._tokens.token_request._BACKOFF", BACKOFF)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     modules = set(sys.modules)
