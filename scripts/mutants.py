@@ -114,7 +114,7 @@ def main() -> int:
     whole = [
         each for each in given.patterns if not each.rpartition(".")[2].startswith(("x_", "xǁ"))
     ]
-    return count(*modules, [] if whole else given.patterns, given.tests)
+    return count(modules.pop(), [] if whole else given.patterns, given.tests)
 
 
 if __name__ == "__main__":
