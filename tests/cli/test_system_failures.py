@@ -117,7 +117,7 @@ def test_failure_of_the_system_is_not_reported_as_a_defect(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("keyturn._cli.providers.installed", fail)
+    monkeypatch.setattr("keyturn._plugins.listing.providers", fail)
 
     result = keyturn("providers")
 
@@ -135,7 +135,7 @@ def test_error_without_a_known_number_is_reported_as_a_defect(
     def fail(*_: object) -> None:
         raise OSError("s3cret")
 
-    monkeypatch.setattr("keyturn._cli.providers.installed", fail)
+    monkeypatch.setattr("keyturn._plugins.listing.providers", fail)
 
     assert "unexpected OSError" in keyturn("providers").err
 

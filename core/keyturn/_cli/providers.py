@@ -11,9 +11,8 @@ from keyturn._cli.commands import DONE, FAILED, print_rows
 from keyturn._common.names import escaped
 from keyturn._common.redaction import Redaction
 from keyturn._config.setting_values import parse
+from keyturn._plugins import listing, loading
 from keyturn._plugins.descriptions import provider_from_file
-from keyturn._plugins.listing import providers as installed
-from keyturn._plugins.loading import provider as find_provider
 from keyturn._providers.calls import translate_errors
 from keyturn._providers.schema import json_schema
 from keyturn._providers.settings import given_secrets
@@ -30,7 +29,7 @@ _COLUMNS = ("name", "distribution", "version")
 
 def providers(arguments: argparse.Namespace) -> None:
     """List the installed providers, without importing them."""
-    rows = [{name: getattr(info, name) for name in _COLUMNS} for info in installed()]
+    rows = [{name: getattr(info, name) for name in _COLUMNS} for info in listing.providers()]
     print_rows(_COLUMNS, rows, arguments.format, arguments.out)
 
 
@@ -69,7 +68,7 @@ def verify(arguments: argparse.Namespace) -> int:
 
 def _chosen(name: str) -> Provider[Any]:
     """Return the provider of a name, or of a TOML file."""
-    return provider_from_file(name) if name.endswith(".toml") else find_provider(name)
+    return provider_from_file(name) if name.endswith(".toml") else loading.provider(name)
 
 
 def _outcome(name: str, report: Report) -> str:
