@@ -10,12 +10,6 @@ import keyturn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_NEEDED = {
-    "private_key_jwt": "private_key",
-    "client_secret_jwt": "client_secret",
-    "tls_client_auth": "certificate",
-}
-
 
 def _rate_problem(value: float) -> str | None:
     return None if value > 0 else "must be above 0"
@@ -48,34 +42,12 @@ class GenericSettings(keyturn.plugins.DescriptionSettings):
         check=keyturn.plugins.between(1),
     )
     rules = (
+        *keyturn.plugins.DescriptionSettings.rules,
         keyturn.plugins.Rule(
             "burst", "is required with per_minute", when={"per_minute": keyturn.plugins.GIVEN}
         ),
         keyturn.plugins.Rule(
             "per_minute", "is required with burst", when={"burst": keyturn.plugins.GIVEN}
-        ),
-        keyturn.plugins.Rule(
-            "body_format",
-            "must be query with method GET, which has no body",
-            when={"method": "GET"},
-            must_be="query",
-        ),
-        keyturn.plugins.Rule(
-            "content_type",
-            "is required with body, such as application/xml",
-            when={"body": keyturn.plugins.GIVEN},
-        ),
-        keyturn.plugins.Rule(
-            "body",
-            "can't be sent with method GET",
-            when={"method": "GET"},
-            must_be=keyturn.plugins.ABSENT,
-        ),
-        *(
-            keyturn.plugins.Rule(
-                needed, f"is required for {way}", when={"client_authentication": way}
-            )
-            for way, needed in _NEEDED.items()
         ),
     )
 

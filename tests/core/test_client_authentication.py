@@ -348,8 +348,8 @@ def test_assertion_may_be_signed_with_the_secret(platform: Platform, algorithm: 
 @pytest.mark.parametrize(
     ("way_of", "algorithm", "problem"),
     [
-        ("client_secret_jwt", "RS256", "must be HS256, HS384 or HS512 with client_secret_jwt"),
-        ("private_key_jwt", "HS256", "HS256 is for client_secret_jwt only"),
+        ("client_secret_jwt", "RS256", "must be one of HS256, HS384, HS512 with client_secret_jwt"),
+        ("private_key_jwt", "HS256", "HS256, HS384, HS512 are for client_secret_jwt only"),
     ],
 )
 def test_algorithm_must_fit_the_key(way_of: str, algorithm: str, problem: str) -> None:

@@ -477,6 +477,51 @@ def test_error_code_unlike_any_code_of_oauth_is_accepted() -> None:
 
 
 NOW = 1_790_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("place", "written"),
+    [
+        ("parameters", {"a": "{}"}),
+        ("token_headers", {"X-A": "Bearer {}"}),
+        ("api_query", {"a": "{}"}),
+        ("body", "{}"),
+        ("authorization_value", "Token {}"),
+    ],
+)
+def test_what_looks_like_a_secret_is_refused_and_not_shown(place: str, written: Any) -> None:
+    """A secret would be published with the description, or stand in the log of its author."""
+    secret = "Made0Up1Made2Up3Made4Up5Made6Up"
+    name = next(iter(written)) if isinstance(written, dict) else ""
+    value = {name: written[name].format(secret)} if name else written.format(secret)
+    data = {"name": "acme", "token_url": "https://acme.example/token", place: value}
+    with pytest.raises(errors.ConfigurationError) as caught:
+        keyturn.plugins.provider_from_data(data | {"content_type": "text/plain"})
+
+    assert "looks like a secret" in str(caught.value) or place == "authorization_value"
+    assert secret not in str(caught.value)
+
+
+def test_what_everybody_may_know_is_no_secret() -> None:
+    """A description could not be written that sends a certificate, an identifier or a version."""
+    keyturn.plugins.provider_from_data(
+        {
+            "name": "acme",
+            "token_url": "https://acme.example/v1/session/:create",
+            "client_authentication": "private_key_jwt",
+            "assertion_headers": {"x5c": ["MIIBMade0Up1Made2Up3Made4Up5Made6Up"]},
+            "parameters": {
+                "resource": "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d",
+                "requested_token_type": "urn:ietf:params:oauth:token-type:access_token",
+                "version": "2027-01-01",
+                "price": "$7",
+                "note": "total({client_id})",
+                "mode": "application_only_access_2027",
+            },
+        }
+    )
+
+
 WRONG_TIMES = [
     ("epoch", (NOW + 3600) * 1000, "epoch_milliseconds"),
     ("seconds", NOW + 3600, "epoch"),

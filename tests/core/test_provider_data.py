@@ -136,7 +136,7 @@ MISTAKES: list[tuple[str, object, str]] = [
       ("token_header", "lifetime_header")),
     *(("assertion_algorithm", name, "must be an algorithm such as RS256")
       for name in ("none", "HS255", "rs256", "RS255", "RSA")),
-    ("assertion_algorithm", "HS256", "HS256 is for client_secret_jwt only"),
+    ("assertion_algorithm", "HS256", "HS512 are for client_secret_jwt only"),
     *((name, {"X": "{assertion}"}, "the JWT of private_key_jwt") for name in
       ("parameters", "token_headers", "query", "api_headers", "assertion_claims",
        "assertion_headers")),
@@ -184,7 +184,9 @@ def test_names_of_credentials_in_headers_must_be_header_names(world: World, name
     empty = {name: "", "client_authentication": "client_secret_headers"}
 
     assert reported(world.changed(**as_parameters)) == []
-    assert reported(world.changed(**as_headers)) == [f"{name}: must be the name of a header"]
+    assert reported(world.changed(**as_headers)) == [
+        f"{name}: must be the name of a header that keyturn may set"
+    ]
     assert reported(world.changed(**empty)) == []
     (wrong,) = reported(world.changed(**as_headers | {name: 7}))
     assert wrong == f"{name}: must be a string"

@@ -102,7 +102,7 @@ class PageRun:
     def _run_python(self, text: str) -> None:
         output = io.StringIO()
         with contextlib.redirect_stdout(output):
-            exec(compile(text, "example", "exec"), self._names)  # noqa: S102 - our own examples
+            exec(compile(text, "example", "exec", dont_inherit=True), self._names)  # noqa: S102 - our own examples
         self._printed = output.getvalue()
 
     def _run_script(self, text: str) -> None:

@@ -22,6 +22,7 @@ from keyturn._cli.token_formats import FORMATS
 from keyturn._http import error_codes
 from keyturn._plugins import hooks
 from keyturn._providers.data import DATA, Datum
+from keyturn._providers.data_rules import DATA_RULES
 from keyturn._tokens.options import Options
 
 if TYPE_CHECKING:
@@ -126,6 +127,21 @@ def test_provider_data_on_the_page_are_the_declared_ones() -> None:
     declared = {f"`{name}`": [default_of(each), each.description] for name, each in DATA.items()}
 
     assert {name: cells for name, cells in table.items() if name != "`settings`"} == declared
+
+
+def rules_table() -> str:
+    """Return the table of the rules between data as the reference must have it."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for rule in DATA_RULES:
+        named = ", ".join(f"`{name}`" for name in rule.when) or "nothing"
+        found.setdefault((named, rule.problem), []).append(f"`{rule.setting}`")
+    lines = [f"| {', '.join(each)} | {said} | {named} |" for (named, said), each in found.items()]
+    return "\n".join(["| datum | rule | depends on |", "|---|---|---|", *lines])
+
+
+def test_rules_between_data_are_the_declared_ones() -> None:
+    """An author would meet a rule first as an error."""
+    assert rules_table() in page_text("api")
 
 
 LINK_REGEX = re.compile(r"\[[\w-]+\]\(([\w./-]+)\)")

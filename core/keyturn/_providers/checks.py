@@ -75,6 +75,10 @@ class SchemaCheck:
         return self._rule(value)
 
 
+class NamingCheck(SchemaCheck):
+    """A check with a message that names what is wrong, which a rule's own problem does not."""
+
+
 def schema_of(rule: Any) -> Mapping[str, Any]:
     """Return the JSON Schema keywords that are equivalent to a check; empty if it has none."""
     return rule.schema if isinstance(rule, SchemaCheck) else {}
@@ -244,12 +248,13 @@ def _codes(values: Mapping[str, str]) -> str | None:
     return each(check(is_code, "is not an error code of RFC 6749 section 5.2"))(values.values())
 
 
-def _in_any_case(word: str) -> str:
+def in_any_case(word: str) -> str:
+    """Return the pattern of a word in upper or lower case."""
     return "".join(f"[{each.upper()}{each}]" if each.isalpha() else each for each in word)
 
 
 _HEADER_NAME = anchored(
-    rf"(?!(?:{'|'.join(map(_in_any_case, sorted(_FRAMING)))})(?![\s\S])){_HEADER_NAME_PATTERN}"
+    rf"(?!(?:{'|'.join(map(in_any_case, sorted(_FRAMING)))})(?![\s\S])){_HEADER_NAME_PATTERN}"
 )
 header_name = SchemaCheck(_header_name, {"pattern": _HEADER_NAME})
 # Of a response.
@@ -269,6 +274,9 @@ _OWN_HEADERS = r"(?!(?:alg|b64|crit)(?![\s\S]))[\s\S]+"
 assertion_headers = SchemaCheck(
     each(matches(_OWN_HEADERS, "can't be alg, b64 or crit")),
     {"propertyNames": {"pattern": anchored(_OWN_HEADERS)}},
+)
+optional_client_header = SchemaCheck(
+    lambda name: _header_name(name) if name else None, {"pattern": f"^$(?!\\n)|{_HEADER_NAME}"}
 )
 codes = SchemaCheck(
     _codes,

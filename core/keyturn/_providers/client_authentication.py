@@ -8,7 +8,7 @@ from keyturn._common.once import importing
 from keyturn._providers import templates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from keyturn._http.credentials import ClientCertificate
     from keyturn._http.request import Pairs
@@ -75,24 +75,6 @@ def names_assertion(data: Any) -> bool:
         for place in PLACES
         for each in templates.strings_in(getattr(data, place))
     )
-
-
-def problems(data: Any) -> Iterator[tuple[str, str]]:
-    """Yield the data of client authentication that contradict each other; a wrong datum is empty.
-
-    Args:
-        data: The data, as attributes.
-    """
-    way, algorithm = data.client_authentication, data.assertion_algorithm
-    if algorithm.startswith("HS") and way != "client_secret_jwt":
-        yield "assertion_algorithm", f"{algorithm} is for client_secret_jwt only"
-    elif algorithm and not algorithm.startswith("HS") and way == "client_secret_jwt":
-        yield "assertion_algorithm", "must be HS256, HS384 or HS512 with client_secret_jwt"
-    if way in SIGNED and data.body and data.body_format != "query" and not names_assertion(data):
-        yield (
-            "body",
-            f"must name {{assertion}}, the JWT of {way}: it can't be a parameter of this body",
-        )
 
 
 def certificate(settings: Settings) -> ClientCertificate | None:

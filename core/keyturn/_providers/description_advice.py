@@ -20,6 +20,7 @@ from keyturn._providers.description_fixes import (
     with_value,
 )
 from keyturn._providers.description_hints import GENERAL, SECRET_NAME
+from keyturn._providers.description_literals import SECRET_LIKE
 from keyturn._providers.description_tables import (
     advised_step,
     advised_values,
@@ -85,6 +86,10 @@ def _advised_datum(problem: Problem, description: Table, known: set[str]) -> Pro
     advice = name_advice(message, known, is_api=is_api)
     if advice != message:
         return Problem(problem.path, advice)
+    name = message.partition(" needs body_format json")[0]
+    if name != message and name in {"headers", "query", "settings", "values", "params"}:
+        right = key_for(name, KNOWN)
+        return Problem(problem.path, f"{name} is a table of its own: write [{right}]")
     if found := _SENT_ALREADY.fullmatch(message):
         return Problem(problem.path, f"{message}: {_not_twice(found[1], description)}")
     # A value of another type in place of a table may show what the keys of a table hide.
@@ -94,6 +99,7 @@ def _advised_datum(problem: Problem, description: Table, known: set[str]) -> Pro
     # A value that is sent unchanged may be a secret.
     is_hidden = is_table or problem.path == "body"
     is_hidden = is_hidden or (problem.path == "authorization_value" and "{" not in str(value))
+    is_hidden = is_hidden or message.startswith(SECRET_LIKE)
     return Problem(problem.path, with_value(message, "" if is_hidden else shown(value), right))
 
 
@@ -110,7 +116,7 @@ def _advised_alone(problem: Problem, description: Table) -> Problem:
     elif problem.path in {"credentials", "scope"} and problem.path in description:
         value = description[problem.path]
         right = _credentials(value) if problem.path == "credentials" else ""
-        message = with_value(message, shown(value), right)
+        message = with_value(message, shown(value), "" if right == shown(value) else right)
     return Problem(problem.path, message)
 
 

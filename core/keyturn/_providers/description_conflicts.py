@@ -59,6 +59,7 @@ _ALONE: dict[str, tuple[str, Callable[[Table], object]]] = {
     ),
 }
 _KEY_HEADERS = ("kid", "x5t", "x5t#S256", "x5c", "x5u", "jku")
+_PLACED = r"\{([^{}]*)\}"
 _OVERRIDES = ("token_url", "api_url", "revocation_url")
 
 
@@ -99,8 +100,9 @@ def _has_templates(datum: str) -> bool:
 def _unused(
     description: Table, names: Table, known: Collection[str], own: Collection[str]
 ) -> Mistakes:
-    """Yield the settings, the values and the steps that no request uses."""
-    used = {word for each in _templates(description) for word in re.findall(r"\w+", each)}
+    """Yield the settings, the values and the steps that nothing is sent of."""
+    placed = [found for each in _templates(description) for found in re.findall(_PLACED, each)]
+    used = {word for each in placed for word in re.findall(r"\w+", each)}
     for name in (str(name) for name, each in _table(description, "settings").items() if each):
         is_sent = name in CREDENTIAL_FIELDS or name == "scope"
         is_wrong = any(path.startswith(f"settings.{name}.") for path in known)
@@ -114,7 +116,11 @@ def _unused(
     has_wrong = any(path.startswith("values") for path in known)
     for name in values if not has_wrong else ():
         others = {**description, "values": {n: each for n, each in values.items() if n != name}}
-        is_used = any(name in re.findall(r"\w+", each) for each in _templates(others))
+        is_used = any(
+            name in re.findall(r"\w+", found)
+            for each in _templates(others)
+            for found in re.findall(_PLACED, each)
+        )
         if f"values.{name}" in own and not is_used:
             yield f"values.{name}", f"is not used: {_where(name)}, or remove it"
     for step, member in {"previous": "access_token", "discovery": "token_endpoint"}.items():

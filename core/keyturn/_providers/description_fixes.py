@@ -139,7 +139,8 @@ def address(value: str) -> str:
 def path(value: str) -> str:
     """Return the path that a wrong one was meant to be, or an empty string."""
     made = re.sub(r"^[#$]\[\s*(?:payload\.)?(\w.*)\]$", r"\1", value.strip())
-    made = made.strip("{}<> ").replace("text()", "")
+    made = re.split(r"\s*\|+\s*|\s+or\s+", made.strip("{}<> "))[0].replace("text()", "")
+    made = re.sub(r"\.get\(\s*(['\"])([\w.-]+)\1[^()]*\)", r".\2", made)
     made = re.sub(r"\[\s*(?:\*|-[0-9]+)?\s*\]|(?<=\.)(?:\*|-[0-9]+)(?=\.|$)", ".0", made)
     made = re.sub(r"\[\s*['\"]?([^\]'\"]*)['\"]?\s*\]", r".\1", made)
     made = re.sub(r"->|::|\?|[!/,]|\.{2,}", ".", made).removeprefix("$")

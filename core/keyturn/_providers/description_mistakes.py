@@ -12,6 +12,7 @@ from keyturn._providers.description_advice import KNOWN, advised
 from keyturn._providers.description_conflicts import further
 from keyturn._providers.description_fixes import shown
 from keyturn._providers.description_hints import UNKNOWN
+from keyturn._providers.description_literals import literal_mistakes
 from keyturn._providers.description_placeholders import placeholder, reference
 from keyturn._providers.description_tables import meant_in_discovery, named_in
 from keyturn._providers.description_words import key_for, snake
@@ -26,6 +27,8 @@ _OWN_VALUES = frozenset(
     {"client_id", "client_secret", "username", "password", "private_key", "api_key"}
     | {"secret", "access_token", "refresh_token"}
 )
+# Tables in which other tools group what is at the top of a description.
+_GROUPS = frozenset({"auth", "oauth", "oauth2", "request", "response", "token"})
 _TEMPLATE_PROBLEM = re.compile(r"names \{|is not a template|must be a URL|must have|must begin")
 
 
@@ -33,7 +36,10 @@ def unknown_keys(description: Table) -> Iterator[Problem]:
     """Yield unknown keys."""
     for key, value in description.items():
         if key not in KNOWN:
-            yield Problem(str(key), f"is not known.{_known_key(str(key), value)}")
+            # Others write an address at the top for the endpoint, or for their home page.
+            is_endpoint = key == "url" and "token_url" not in description
+            meant = " Did you mean token_url?" if is_endpoint else _known_key(str(key), value)
+            yield Problem(str(key), f"is not known.{meant}")
 
 
 def _known_key(key: str, value: object) -> str:
@@ -50,7 +56,7 @@ def _known_key(key: str, value: object) -> str:
         )
     known = key_for(key, KNOWN)
     if isinstance(value, Mapping) and ("type" in value or not known):
-        is_whole = _has_data(value)
+        is_whole = _has_data(value) or plain in _GROUPS
         right = f"Write its keys at the top of the file, without [{key}]."
         return f" {right}" if is_whole else f" Did you mean [settings.{key}]?"
     right = (
@@ -62,8 +68,8 @@ def _known_key(key: str, value: object) -> str:
 
 
 def _has_data(table: Table, levels: int = 4) -> bool:
-    """Return whether a table has keys that belong at the top of a description."""
-    if "token_url" in {key_for(str(key), ("token_url",)) for key in table}:
+    """Return whether a table holds what belongs to the top of a description."""
+    if "token_url" in {key_for(str(key), ("token_url",)) for key in table} or DATA.keys() & table:
         return True
     tables = [each for each in table.values() if isinstance(each, Mapping)]
     return levels > 0 and any(_has_data(each, levels - 1) for each in tables)
@@ -144,6 +150,8 @@ def _placeholders(description: Table, names: Table) -> Iterator[tuple[str, str]]
             yield path, f"has {wrong}, which is not a placeholder: write {right}"
         elif problem := reference(template):
             yield path, f"{shown(template)} {problem}"
+        else:
+            yield from ((path, each) for each in literal_mistakes(path, template))
         for member in re.findall(r"\{previous\.([^{}\[\]]+)\}", template):
             if member != field and snake(member) == snake(str(field)):
                 problem = f"has {{previous.{member}}}, but token_field of that step is {field}"

@@ -38,8 +38,8 @@ _FILTERS = {
     'encoding = "hex"': "hex hexlify",
     **{f'digest = "{each}"': each for each in ("md5", "sha1", "sha256", "sha512")},
 }
-_FILTER_KEYS = {word: key for key, words in _FILTERS.items() for word in words.split()}
-# Filters without effect, or with the effect of `optional`.
+FILTER_KEYS = {word: key for key, words in _FILTERS.items() for word in words.split()}
+# What makes no difference, or stands for `optional`.
 _NO_FILTERS = {"string", "str", "trim", "strip", "safe", "default", "d", "tojson", "upper", "lower"}
 _CALL = r"\{{0,2}\s*\b([A-Za-z]\w*)\(\s*\{?\s*([\w.-]+)\s*\}?\s*\)\s*\}{0,2}"
 _PIPE = r"\{{1,2}\s*([\w.-]+)\s*\|\s*(\w+)[^{}|]*\}{1,2}"
@@ -109,7 +109,7 @@ def _filtered(template: str, names: Collection[str]) -> tuple[str, str] | None:
     for pattern, is_call in ((_CALL, True), (_PIPE, False)):
         for found in re.finditer(pattern, template):
             word, written = (found[1], found[2]) if is_call else (found[2], found[1])
-            name, key = snake(written), _FILTER_KEYS.get(word.lower(), "")
+            name, key = snake(written), FILTER_KEYS.get(word.lower(), "")
             is_known = key or (not is_call and word.lower() in _NO_FILTERS)
             if name in names and word not in names and is_known:
                 made = f"{name}_{snake(word)}"

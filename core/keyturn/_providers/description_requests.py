@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from keyturn._providers.data import DATA
 from keyturn._providers.description_fixes import shown
 from keyturn._providers.description_hints import SECRET_NAME
 from keyturn._providers.description_words import snake
@@ -31,6 +32,8 @@ _NEEDS = {
     "urn:ietf:params:oauth:grant-type:device_code": "device_code",
 }
 _OF_USERS = {"implicit", "authorization_code", "device_code", "device", "pkce"}
+# In TOML, what stands below the line of a table is in it. Other data may be names of parameters.
+_NO_NAMES = {each for each in DATA if "_" in each} - {"token_type", "grant_type", "token_url"}
 # A doubled brace, or a placeholder.
 _PLACED = r"\{\{|\}\}|\{\w[\w.|@#-]*(?:\[[\w.-]+\])?(?::json)?\}"
 
@@ -85,7 +88,9 @@ def header_mistakes(description: Table) -> Mistakes:
             yield table, f"is a table with a name and a value; write {right}"
             continue
         for name, value in given.items():
-            if isinstance(value, str) and (problem := _value_problem(table, str(name), value)):
+            if name in _NO_NAMES:
+                yield f"{table}.{name}", f"is a key of the description: write it above [{table}]"
+            elif isinstance(value, str) and (problem := _value_problem(table, str(name), value)):
                 yield f"{table}.{name}", problem
 
 

@@ -33,8 +33,16 @@ _CODE_WORDS = {
     "retry": "temporarily_unavailable",
 }
 _SUCCESS_WORDS = {"", "success", "ok", "none", "no_error", "succeeded"}
-# Names that never occur in a path of JSON.
-_NO_PATH = r"[/{}*?!,()<>]|->|::|^@\.|(?:^|\.)-[0-9]|^#\["
+_MAY_BE_EMPTY = (
+    *("token_type", "authorization_scheme", "grant_type", "scope_name"),
+    *("client_id_name", "client_secret_name", "token_field", "lifetime_field"),
+)
+_IN_MILLISECONDS = (
+    *(60_000 * minutes for minutes in (5, 10, 15, 20, 30, 60, 120, 240, 480, 720)),
+    *(86_400_000 * days for days in (1, 7, 14, 30, 60, 90, 365)),
+)
+# No path of JSON has these.
+_NO_PATH = r"[/{}*?!,()<>|]|->|::|^@\.|(?:^|\.)-[0-9]|^#\["
 _HEADER = r"(?:response\.)?headers?[.:]\s*([A-Za-z][\w-]*)"
 _PREFIX = r"(?:^|\.)[A-Za-z][\w-]*:\w|^(?:Envelope|root)\.|\(\)"
 
@@ -43,10 +51,11 @@ def response_mistakes(description: Table) -> Mistakes:
     """Yield mistakes in the data that name the parts of a response."""
     yield from _paths(description)
     yield from _lifetimes(description)
-    for datum in ("token_type", "authorization_scheme", "grant_type", "scope_name"):
+    for datum in _MAY_BE_EMPTY:
         given = description.get(datum)
         if isinstance(given, str) and given and fix(datum, given) == '""':
-            yield datum, f'must be what the server sends, or empty (it is {shown(given)}); write ""'
+            what = "a path" if datum.endswith("_field") else "what is sent"
+            yield datum, f'must be {what}, or empty (it is {shown(given)}); write ""'
     for datum in ("token_header", "lifetime_header"):
         if re.match(r"(?i)headers?\.", str(description.get(datum, ""))):
             yield datum, "must be the name of a header alone"
@@ -89,6 +98,10 @@ def _paths(description: Table) -> Mistakes:
 def _lifetimes(description: Table) -> Mistakes:
     """Yield fields where no response can have a lifetime, and a missing lifetime."""
     form, field = description.get("lifetime_format"), description.get("lifetime_field")
+    for datum in ("missing_lifetime", "max_margin"):
+        if (value := description.get(datum)) in _IN_MILLISECONDS:
+            found = f"is in seconds (it is {value:.0f}, which is usual in milliseconds)"
+            yield datum, f"{found}; write {value // 1000:.0f}"
     missing = description.get("missing_lifetime")
     if form == "jwt" and field in {"exp", "token.exp", "expires_in", "expires_at"}:
         problem = f"must be the path of a JWT, whose exp is the expiry (it is {shown(field)})"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn._providers.data import DATA, datum_types
+from keyturn._providers.data_rules import CREDENTIAL_RULES, DATA_RULES
 from keyturn._providers.fields import setting, title_of
 from keyturn._providers.kinds import kind_of
 from keyturn._providers.setting_tables import CREDENTIAL_FIELDS, Field, class_with
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
         def __getattr__(self, name: str) -> Any: ...
 
 else:
-    _Fields = class_with(Settings, _OPTIONAL_CREDENTIALS | _DATA_FIELDS)
+    _Fields = class_with(
+        Settings, _OPTIONAL_CREDENTIALS | _DATA_FIELDS, (*DATA_RULES, *CREDENTIAL_RULES)
+    )
 
 
 class DescriptionSettings(_Fields):

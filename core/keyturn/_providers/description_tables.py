@@ -28,8 +28,8 @@ Table = Mapping[str, Any]
 _NO_SETTING = re.compile(r"names \{([^}]*)\}, which is not a setting")
 _NO_STEP = re.compile(r"'[^']*\{(\w+)\.([\w.-]+)\}[^']*' is not a template")
 _TOKENS = {"access_token", "bearer_token", "auth_token", "bearer", "jwt"}
-# Prefixes of other tools before a setting, and names with a meaning of their own.
-_HEADS = {"settings", "setting", "config", "connection"}
+# What others write before a setting, and names with a meaning of their own.
+_HEADS = {"settings", "setting", "config", "connection", "env", "self", "inputs", "vars"}
 _OWN_NAMES = {
     "token": ": it is for API requests; a step before has {previous.access_token}",
     "scope": ": it is sent by itself; remove this one",
@@ -79,8 +79,10 @@ def _meant_name(name: str, names: Collection[str], *, is_api: bool) -> str:
         return f"; write {{{name}.{_MEMBERS[name]}}}"
     if plain in TIME_WORDS:
         return f'; describe it: [values.{plain}] time = "epoch"'
-    near = did_you_mean(name, names)
-    return f".{near}" if near else f'; describe it: [settings.{plain}] title = "…"'
+    is_url = plain in {"url", "base_url"}  # no other address may be named
+    near = "" if is_url else did_you_mean(name, names)
+    rest = 'kind = "url"' if is_url else 'title = "…"'
+    return f".{near}" if near else f"; describe it: [settings.{plain}] {rest}"
 
 
 def advised_values(problem: Problem, description: Table, names: Collection[str]) -> Problem:
@@ -168,15 +170,24 @@ def value_mistakes(description: Table, names: Collection[str]) -> Iterator[tuple
                 yield f"values.{name}.{key}", f"is the name of a setting; write {right}"
     for datum in ("token_url", "revocation_url"):
         found = re.match(r"\{discovery\.(\w+)\}", str(description.get(datum, "")))
-        if found and snake(found[1]) != found[1] and snake(found[1]) in _ENDPOINTS:
-            right = f'"{{discovery.{snake(found[1])}}}"'
-            yield (
-                datum,
-                f"names {found[0]}, which is not a member of such a document; write {right}",
-            )
+        wrong = found and found[1] not in _ENDPOINTS
+        if found and wrong and (snake(found[1]) in _ENDPOINTS or _is_metadata(description)):
+            plain = snake(found[1])
+            right = plain if plain in _ENDPOINTS else f"{datum.removesuffix('_url')}_endpoint"
+            problem = f"names {found[0]}, which no such document has"
+            yield datum, f'{problem}; write "{{discovery.{right}}}"'
 
 
-_ENDPOINTS = {"token_endpoint", "revocation_endpoint", "issuer"}
+_ENDPOINTS = {"token_endpoint", "revocation_endpoint", "issuer", "mtls_endpoint_aliases"}
+
+
+def _is_metadata(description: Table) -> bool:
+    """Return whether the document is one of RFC 8414 or of OpenID Connect Discovery."""
+    table = description.get("discovery")
+    url = str(table.get("url", "")) if isinstance(table, Mapping) else ""
+    return bool(
+        re.search(r"/\.well-known/(?:openid-configuration|oauth-authorization-server)", url)
+    )
 
 
 def advised_step(problem: Problem, description: Table) -> Problem:

@@ -16,8 +16,8 @@ from keyturn._providers import (
     steps,
     templates,
 )
-from keyturn._providers.checks import header_name
 from keyturn._providers.data import DATA, Datum, datum_types
+from keyturn._providers.data_rules import DATA_RULES
 from keyturn._providers.kinds import (
     REQUIRED,
     WrongValueError,
@@ -27,8 +27,7 @@ from keyturn._providers.kinds import (
 )
 from keyturn._providers.named_values import template_problem
 from keyturn._providers.provider import Provider
-from keyturn._providers.request_data import request_problems
-from keyturn._providers.response_data import response_problems
+from keyturn._providers.rules import broken
 from keyturn._providers.settings import OPTION_NAMES, Settings
 
 if TYPE_CHECKING:
@@ -46,9 +45,14 @@ def problems(provider: Provider[Any]) -> list[errors.Problem]:
     wrong = dict(_single_problems(provider))
     # A datum that is wrong by itself is left out of the checks of several data.
     names = named_values.Either(api_authorization.ApiNames(), steps.StepNames(provider))
-    right = {name: "" if name in wrong else getattr(provider, name) for name in DATA}
+    empty = dict.fromkeys(wrong, "")
+    right = {name: getattr(provider, name) for name in DATA if name not in empty}
+    # Settings that are a description have been checked by them.
+    rules = [rule for rule in DATA_RULES if rule not in settings.rules]
+    together = _problems_together(SimpleNamespace(**right, **empty, names=names), settings)
     found = {
-        **dict(_problems_together(SimpleNamespace(**right, names=names), settings)),
+        **dict(together),
+        **dict(reversed([*broken(rules, right)])),  # the first rule of a datum counts
         **wrong,
         **dict(_misspelt_names(provider)),
         **dict(steps.problems(provider)),
@@ -136,18 +140,13 @@ def _problems_together(data: Any, settings: type[Settings]) -> Iterator[tuple[st
         # RFC 6749 section 3.2 forbids a parameter that is sent twice.
         if name in sent or (name == "grant_type" and data.grant_type):
             yield "parameters", f"{name} is sent already"
-    for name in ("client_id_name", "client_secret_name"):
-        header = getattr(data, name) if way == "client_secret_headers" else ""
-        problem = header_name(header) if header else None
-        if problem:
-            yield name, problem
     yield from named_values.problems(_mapping(data.values), settings, data.names)
-    yield from client_authentication.problems(data)
-    yield from request_problems(data)
-    if data.method == "GET" and data.body_format not in {"query", ""}:
-        yield "body_format", "must be query with method GET, which has no body"
+    for name in data.query if data.body_format == "query" else ():
+        if name in data.parameters:
+            yield "query", f"{name} is sent already, in parameters"
+    if data.token_field and data.token_field in {data.error_field, data.error_description_field}:
+        yield "token_field", "can't be the field of an error too"
     yield from _api_problems(data)
-    yield from response_problems(data)
 
 
 def _api_problems(data: Any) -> Iterator[tuple[str, str]]:

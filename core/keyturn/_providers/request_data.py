@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping  # noqa: TC003 - the annotations are read at run time
 from typing import Any, ClassVar, Literal
 
 from keyturn._http.request import BodyFormat  # noqa: TC001 - as above
@@ -154,35 +154,3 @@ class RequestData:
         default=200,
         check=checks.each_between(200, 299),
     )
-
-
-# In the form of `keyturn.toml`.
-_REFERENCES = frozenset({"env", "file", "keyring", "command"})
-
-
-def request_problems(data: Any) -> Iterator[tuple[str, str]]:
-    """Yield the data of a token request that contradict each other; a wrong datum is empty.
-
-    Args:
-        data: The data, as attributes.
-    """
-    if data.body and not data.content_type:
-        yield "content_type", "is required with body, such as application/xml"
-    if data.body and data.method == "GET":
-        yield "body", "can't be sent with method GET"
-    if data.body and data.body_format != "query" and data.parameters:
-        yield "parameters", "are not sent beside body: name them in it, or in query"
-    if data.content_type and "content-type" in map(str.lower, data.token_headers):
-        yield "token_headers", "Content-Type is sent already: see content_type"
-    for name, value in dict(data.parameters).items():
-        if isinstance(value, Mapping) and len(value) == 1 and not _REFERENCES.isdisjoint(value):
-            what = "is a secret reference: use a setting instead, such as {client_secret}"
-            yield "parameters", f"{name} {what}"
-        elif data.body_format != "json" and (
-            not isinstance(value, (str, int, float)) or str(value).endswith(":json}")
-        ):
-            what = "a list, a table or {…:json}"
-            yield "parameters", f"{name} needs body_format json: it is {what}"
-    for name in data.query if data.body_format == "query" else ():
-        if name in data.parameters:
-            yield "query", f"{name} is sent already, in parameters"

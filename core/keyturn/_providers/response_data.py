@@ -3,30 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - the annotations are read at run time
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from keyturn._providers import checks, lifetime_formats
 from keyturn._providers.datum import NO_TABLE, datum
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-def response_problems(data: Any) -> Iterator[tuple[str, str]]:
-    """Yield the data of a token response that contradict each other; a wrong datum is empty.
-
-    Args:
-        data: The data, as attributes.
-    """
-    for name in ("token", "lifetime"):
-        usual = {"", getattr(TokenResponseMapping, f"{name}_field")}
-        if getattr(data, f"{name}_header") and getattr(data, f"{name}_field") not in usual:
-            yield f"{name}_header", f"can't be set beside {name}_field"
-    is_date = data.lifetime_format in {"", "date"} or "%" in data.lifetime_format
-    if data.lifetime_timezone not in {"", "UTC"} and not is_date:
-        yield "lifetime_timezone", 'is for lifetime_format "date" or a pattern such as %Y-%m-%d'
-    if data.token_field and data.token_field in {data.error_field, data.error_description_field}:
-        yield "token_field", "can't be the field of an error too"
 
 
 class TokenResponseMapping:

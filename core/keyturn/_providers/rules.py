@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from keyturn._providers.checks import NamingCheck
 from keyturn._providers.kinds import REQUIRED
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
 
 class Presence(enum.Enum):
@@ -57,31 +59,38 @@ class Rule(NamedTuple):
 
 
 def broken(
-    rules: Collection[Rule], values: Mapping[str, Any], wrong: Collection[str]
+    rules: Collection[Rule], values: Mapping[str, Any], wrong: Collection[str] = ()
 ) -> Iterator[tuple[str, str]]:
     """Yield the setting and the problem of each rule that is broken.
 
     Args:
         rules: The rules.
-        values: The values of all settings.
-        wrong: The settings with a wrong value, which is not among `values`.
+        values: The values of all settings. One that is absent from them fulfils no condition.
+        wrong: The settings that were given a wrong value, which is not among `values`.
     """
 
-    def holds(name: str, condition: Any) -> bool:
-        value = values[name]
-        is_absent = name not in wrong and (value is None or value is REQUIRED or value == "")
-        if isinstance(condition, Presence):
-            return is_absent is (condition is ABSENT)
-        return not is_absent and name not in wrong and _fits(value, condition)
+    def fulfils(name: str, condition: Any) -> bool:
+        if name in wrong:
+            return condition is GIVEN
+        return name in values and holds(values[name], condition)
 
     for rule in rules:
-        if all(holds(*each) for each in rule.when.items()) and not holds(
+        is_broken = all(fulfils(*each) for each in rule.when.items()) and not fulfils(
             rule.setting, rule.must_be
-        ):
-            yield rule.setting, rule.problem
+        )
+        if is_broken and (rule.setting in values or rule.setting in wrong):
+            names_it = isinstance(rule.must_be, NamingCheck) and rule.setting not in wrong
+            said = rule.must_be(values[rule.setting]) if names_it else rule.problem
+            yield rule.setting, said or rule.problem
 
 
-def _fits(value: Any, condition: Any) -> bool:
+def holds(value: Any, condition: Any) -> bool:
+    """Return whether the value of a setting, which is right by itself, fulfils a condition."""
+    if isinstance(condition, Presence):
+        is_empty = isinstance(value, (str, Mapping)) and not value
+        return (value is None or value is REQUIRED or is_empty) is (condition is ABSENT)
+    if value is None or value is REQUIRED:
+        return False
     if callable(condition):
         return condition(value) is None
     return value in (condition if isinstance(condition, tuple) else (condition,))

@@ -18,7 +18,7 @@ from keyturn._providers.kinds import (
     kind_of,
 )
 from keyturn._providers.numerals import numeral_pattern
-from keyturn._providers.rules import ABSENT, GIVEN
+from keyturn._providers.rules import ABSENT, GIVEN, Presence, holds
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
@@ -54,7 +54,6 @@ _MEMBERS: dict[Any, dict[str, Any]] = {
     Mapping: {"additionalProperties": {"type": "string"}},
 }
 _ARRAY_KEYWORDS = {"items", "minItems"}
-_BLANK = {"enum": ["", None]}
 
 
 def json_schema(
@@ -184,48 +183,43 @@ def _rule_schema(
     rule: Rule, fields: Mapping[str, attrs.Attribute[Any]], properties: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the schema of a rule between settings."""
-    conditions = {name: _condition(fields[name], each) for name, each in rule.when.items()}
-    needed = [
-        name
-        for name, condition in rule.when.items()
-        if condition is not ABSENT and not _is_default(fields[name], condition)
-    ]
-    then: dict[str, Any] = {}
-    if rule.must_be is ABSENT:
-        # Not _BLANK: a form would be drawn with a list of two values to choose from.
-        wanted: dict[str, Any] = {"type": ["string", "null"], "maxLength": 0}
-    elif rule.must_be is GIVEN:
+    wanted = _condition(fields[rule.setting], rule.must_be)
+    if rule.must_be is GIVEN:
         types = properties[rule.setting]["type"]
         listed = [types] if isinstance(types, str) else [each for each in types if each != "null"]
         wanted = {"type": listed if len(listed) > 1 else listed[0], "minLength": 1}
-        then["required"] = [rule.setting]
-    else:
-        wanted = _condition(fields[rule.setting], rule.must_be)
-        if not _is_default(fields[rule.setting], rule.must_be):
-            then["required"] = [rule.setting]
-    then["properties"] = {rule.setting: wanted}
+    then: dict[str, Any] = {"properties": {rule.setting: wanted}}
+    if not holds(fields[rule.setting].default, rule.must_be):
+        then = {"required": [rule.setting], **then}
+    conditions = {name: _condition(fields[name], each) for name, each in rule.when.items()}
+    needed = [name for name, each in rule.when.items() if not holds(fields[name].default, each)]
     return {"if": {"properties": conditions, "required": needed}, "then": then}
 
 
 def _condition(field: attrs.Attribute[Any], condition: Any) -> dict[str, Any]:
     """Return the schema of a condition on a setting that is in the form."""
-    if condition is ABSENT:
-        return _BLANK
-    if condition is GIVEN:
-        return {"not": _BLANK}
+    kind, optional = kind_of(field.type)
+    # A setting that is left blank has its default.
+    is_fulfilled = not keeps_blank(field) and holds(field.default, condition)
+    if isinstance(condition, Presence):
+        # Not an `enum`: a form would be drawn with a list of values to choose from.
+        empty = ["object"] if get_origin(kind) is Mapping else ["string"]
+        has_empty = keeps_blank(field) or holds(field.default, ABSENT)
+        types = (empty if has_empty else []) + (["null"] if optional else [])
+        absent = {"type": types, "maxLength": 0, "maxProperties": 0} if types else {"not": {}}
+        return absent if condition is ABSENT else {"not": absent}
     if callable(condition):
-        kind = kind_of(field.type)[0]
-        return {"type": _TYPES[get_origin(kind) or kind], "not": _BLANK, **schema_of(condition)}
+        # What is wrong by itself fulfils no condition.
+        right = [
+            {"$ref": f"#/properties/{field.name}"},
+            {"type": _TYPES[get_origin(kind) or kind]},
+            schema_of(condition),
+        ]
+        if is_fulfilled:
+            return {"anyOf": [{"enum": [""]}, {"allOf": right}]}
+        return {"allOf": right} | ({} if keeps_blank(field) else {"not": {"enum": [""]}})
     values = condition if isinstance(condition, tuple) else (condition,)
-    if kind_of(field.type)[0] is bool:
+    if kind is bool:
         spelt = [spelling for spelling, meant in BOOLEANS.items() if meant in values]
         values = (*values, *spelt)
-    return {"enum": [*values, ""] if _is_default(field, condition) else [*values]}
-
-
-def _is_default(field: attrs.Attribute[Any], condition: Any) -> bool:
-    """Return whether a setting that is absent or left blank fulfils a condition on its value."""
-    if condition is GIVEN or callable(condition):
-        return False
-    values = condition if isinstance(condition, tuple) else (condition,)
-    return field.default in values
+    return {"enum": [*values, ""] if is_fulfilled and "" not in values else [*values]}
