@@ -19,6 +19,7 @@ import pytest
 
 import keyturn
 from keyturn.testing.provider_kit import _elsewhere as elsewhere
+from keyturn.testing.provider_kit import _imports as imports
 from keyturn.testing.provider_kit import _limits as limits
 from keyturn.testing.provider_kit import _run as kit
 from keyturn.testing.provider_kit._examples import Examples
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.timeout(240)
 sys.path.insert(0, str(Path(__file__).parent))
 KINDS = (
     "derived",
+    "elsewhere",
     "endpoints",
     "hosts",
     "inputs",
@@ -41,6 +43,7 @@ KINDS = (
     "settings",
     "steps",
     "messages",
+    "moments",
     "branches",
     "unusual",
     "values",
@@ -167,6 +170,14 @@ IMPORTS = {
     "import threading\nthreading.setprofile(print)": "the profile function of threads",
     "import os\nos.nice(1)": "the priority of the process",
     "import os\nos.register_at_fork(before=print)": "registers a fork hook",
+    "import tempfile\ntempfile.tempdir = '/'": "changes tempfile.tempdir",
+    "import copyreg\ncopyreg.pickle(type, print)": "copyreg.dispatch_table",
+    "import urllib.parse\nurllib.parse.uses_netloc.append('a')": "urllib.parse.uses_netloc",
+    "import uuid\nuuid.uuid4 = lambda: 7": "changes uuid.uuid4",
+    "import sys\nsys.path_hooks.append(print)": "sys.path_hooks",
+    "import sys\nsys.set_int_max_str_digits(0)": "the greatest number of digits",
+    "import sys\ndel sys.modules['json']": "the names of sys.modules",
+    "import sys\nsys.modules['requests'] = None": "",  # a statement: see below
     "LIMIT = 7": "",
     "import numbers\nimport decimal": "",
 }
@@ -196,6 +207,33 @@ def test_import_with_a_side_effect_is_reported(tmp_path: Path) -> None:
         said = "; ".join(what for what, _ in each["effects"])
         assert IMPORTS[code] in said, (code, each)
         assert bool(said) is bool(IMPORTS[code]), (code, each)
+
+
+STATEMENTS = {
+    "import logging\nlogging.lastResort = None": "changes logging.lastResort",
+    "import keyturn\ndel keyturn.Token": "changes keyturn.Token",
+    "import decimal as d\nd.DefaultContext.prec += 5": "changes d.DefaultContext.prec",
+    "import sys\nif sys:\n    sys.modules['requests'] = None": "changes sys.modules['requests']",
+    "import threading\nthreading.stack_size(65536)": "calls threading.stack_size",
+    "try:\n    from gc import collect\nfinally:\n    collect(2)": "calls collect",
+    "import sys\nimport types\nsys.modules[__name__].__class__ = types.ModuleType": "",
+    "import logging\nlogging.getLogger('acme').addHandler(logging.NullHandler())": "",
+    "import atexit\ndef end(): pass\natexit.register(end)": "",
+    "import attrs\nimport importlib\nattrs.fields(int)\nimportlib.invalidate_caches()": "",
+    "from . import base\nbase.LIMIT = 7\n(lambda: 7)()\nprint.name": "",
+}
+
+
+def test_statements_at_the_top_are_judged(tmp_path: Path) -> None:
+    """A provider would change what no other module shows, and its author not see where."""
+    for number, (code, wanted) in enumerate(STATEMENTS.items()):
+        path = tmp_path / f"acme_{number}.py"
+        path.write_text(code, encoding="utf-8")
+        found = list(imports.acting_statements([str(path)]))
+        said = "; ".join(f"{what} ({where})" for what, where in found)
+        assert wanted in said, (code, said)
+        assert bool(said) is bool(wanted), (code, said)
+        assert not said or f"(acme_{number}.py:" in said
 
 
 class Waits(BASE.Acme):

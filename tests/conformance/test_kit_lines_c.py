@@ -142,9 +142,14 @@ def test_failed_second_process_is_reported_for_each_provider() -> None:
     """The report would end with a traceback of the kit."""
     found = elsewhere.run_second([{}, {}])
 
-    assert [each["problem"] for each in found] == [
-        "the second process failed with FileNotFoundError"
-    ] * 2
+    assert [each["problem"] for each in found] == ["the second process failed"] * 2
+
+
+def test_provider_that_ends_the_second_process_is_an_effect() -> None:
+    """A provider whose import ends the process, or breaks Python, would pass."""
+    found = elsewhere.run_second([{}])
+
+    assert found[0]["effects"] == [("ends, or breaks, the process", "")]
 
 
 def test_module_of_an_unknown_package_is_loaded_from_its_file(tmp_path: Path) -> None:

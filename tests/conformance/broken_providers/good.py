@@ -7,6 +7,8 @@ import functools
 import hashlib
 import hmac
 import logging
+import threading
+from pathlib import Path
 
 import attrs
 from cryptography.hazmat.primitives import hashes
@@ -325,6 +327,83 @@ class OfType(Acme):
     """Sends a field that every token response has with each API request."""
 
     api_headers = {"X-Side": "{side}", "X-Type": "{token.token_type}"}
+
+
+@good
+class OfCode(Acme):
+    """Knows a 403 that means the token by its code."""
+
+    rejected_status = frozenset({401, 403})
+
+    def token_rejected(self, settings, response):
+        content = response.json()
+        is_expired = isinstance(content, dict) and content.get("code") == "token_expired"
+        return response.status == 401 or is_expired
+
+
+@good
+class OfJwt(Acme):
+    """Reads the lifetime in the token itself."""
+
+    lifetime_format = "jwt"
+    lifetime_field = ""
+
+
+@good
+class UnderLock(Acme):
+    """Keeps the settings for a moment, in which no other thread gets in."""
+
+    lock = threading.Lock()
+    held = {}
+
+    def api_url_for(self, settings, token):
+        with self.lock:
+            self.held["now"] = settings
+            try:
+                now = self.held["now"]
+                return now.api_url or f"https://{now.tenant}.acme.example/api"
+            finally:
+                del self.held["now"]
+
+
+class _File(keyturn.plugins.DynamicValue):
+    def __init__(self, path) -> None:
+        self._path = path
+
+    def value(self, now):
+        try:
+            return hashlib.sha256(Path(self._path).read_bytes()).hexdigest()
+        except OSError as error:
+            raise keyturn.errors.ConfigurationError("key_file: no such file.") from error
+
+    def inputs(self):
+        return (self._path,)
+
+
+class _FileSettings(Acme.settings):
+    key_file: str = setting("Key file", "A file of the user's.", default=__file__)
+
+
+@good
+class OfFile(Acme):
+    """Reads a file that a setting names when a request is sent."""
+
+    settings = _FileSettings
+
+    def token_request(self, settings):
+        request = super().token_request(settings)
+        header = ("X-Key", _File(settings.key_file))
+        return attrs.evolve(request, extra_headers=(*request.extra_headers, header))
+
+
+@good
+class OfRegion(Acme):
+    """Has its API at one address in all regions, which log in at others."""
+
+    settings = RegionSettings
+    token_url = "https://{tenant}.{region}.acme.example/oauth/token"
+    parameters = {"account": "{account}"}
+    api_url = "https://api.acme.example/{tenant}"
 
 
 class _Discovered(Acme):

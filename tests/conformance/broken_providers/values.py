@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import html
 import itertools
 import time
 import warnings
@@ -41,6 +42,10 @@ for _what, _change in {
     "in upper case": str.upper,
     "with its case folded": str.casefold,
     "cut after 72 characters": lambda secret: secret[:72],
+    "cut after 256 characters": lambda secret: secret[:256],
+    "without its backslashes": lambda secret: secret.replace("\\", ""),
+    "for a page": html.escape,
+    "in Latin 1": lambda secret: secret.encode("latin-1", "replace").decode("latin-1"),
     "stripped of slashes": lambda secret: secret.rstrip("/"),
     "stripped of its padding": lambda secret: secret.strip("="),
     "stripped of zeros": lambda secret: secret.lstrip("0"),

@@ -8,10 +8,12 @@ import functools
 import locale
 import os
 import random
+import select
 import signal
 import sys
 import threading
 import time
+import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +67,8 @@ _OTHERS = {
 # Without an audit event in each version of Python.
 _CALLS = {
     "time.sleep": "sleeps",
+    "threading.Condition.wait": "waits",
+    "select.select": "waits",
     "threading.Thread.start": "starts a thread",
     "os.stat": "reads the status of a file",
     "random.seed": "seeds the random numbers of the whole process",
@@ -74,6 +78,7 @@ _CALLS = {
     "os.register_at_fork": "registers a fork hook",
 }
 _ACTS = _NETWORK | _PROCESSES | _OTHERS
+_READS = {"open", "os.stat"}
 _LOCAL = {"127.0.0.1", "localhost", "::1", None, b"127.0.0.1", b"localhost"}
 _IMPORTING = "<frozen importlib._bootstrap>"
 
@@ -86,12 +91,14 @@ class Watch:
         places: The files and directories of the provider's own code.
         address: Host and port that may be reached; None for none.
         is_strict: Whether files, threads and the environment count, besides network and processes.
+        files: The names of files that may be read.
         attempts: The recorded actions, each with its place.
     """
 
     places: tuple[str, ...]
     address: tuple[str, int] | None = None
     is_strict: bool = False
+    files: frozenset[str] = frozenset()
     attempts: list[tuple[str, str]] = attrs.field(factory=list)
     _thread: int = attrs.field(factory=threading.get_ident)
     _others: set[int | None] = attrs.field(
@@ -105,6 +112,8 @@ class Watch:
             PermissionError: The event must not happen.
         """
         if event in _NETWORK and self._is_allowed(event, arguments):
+            return
+        if event in _READS and Path(str(arguments[0])).name in self.files:
             return
         if event not in _NETWORK | _PROCESSES and not self.is_strict:
             return
@@ -130,6 +139,14 @@ class Watch:
 
 
 _watches: list[Watch] = []
+# The functions that are wrapped, as they were.
+_EVENTS: dict[Callable[..., Any], str] = {}
+_FUNCTIONS = (types.FunctionType, types.BuiltinFunctionType)
+
+
+def is_in(file: str, places: tuple[str, ...]) -> bool:
+    """Return whether a file is one of some files, or in one of some directories."""
+    return any(file == each or file.startswith(each + os.sep) for each in places)
 
 
 def culprit(places: tuple[str, ...]) -> str:
@@ -147,7 +164,7 @@ def line_in(frame: FrameType | None, places: tuple[str, ...]) -> str:
         file = frame.f_code.co_filename
         if file.startswith(_IMPORTING):
             return ""
-        if any(file == each or file.startswith(each + os.sep) for each in places):
+        if is_in(file, places):
             return f"{Path(file).name}:{frame.f_lineno}"
         frame = frame.f_back
     return ""
@@ -157,6 +174,8 @@ def line_in(frame: FrameType | None, places: tuple[str, ...]) -> str:
 def watched(watch: Watch) -> Generator[list[tuple[str, str]]]:
     """Block forbidden actions of a provider, and yield the list of its attempts."""
     install()
+    if watch.is_strict:
+        _wrap_imported(watch.places)
     _watches.append(watch)
     try:
         yield watch.attempts
@@ -196,6 +215,8 @@ def install() -> None:
 
     environment.__getitem__ = watched_get
     _wrap(time, "sleep", "time.sleep")
+    _wrap(select, "select", "select.select")
+    _wrap(threading.Condition, "wait", "threading.Condition.wait")
     _wrap(threading.Thread, "start", "threading.Thread.start")
     _wrap(random, "seed", "random.seed")
     _wrap(codecs, "register", "codecs.register")
@@ -213,7 +234,12 @@ def install() -> None:
 def _wrap(owner: Any, name: str, event: str) -> None:
     """Let a function report its calls permanently, which is cheap while no audit is active."""
     usual: Callable[..., Any] = getattr(owner, name)
+    _EVENTS[usual] = event
 
+    setattr(owner, name, _watched_call(usual, event))
+
+
+def _watched_call(usual: Callable[..., Any], event: str) -> Callable[..., Any]:
     @functools.wraps(usual)
     def watched_call(*arguments: Any, **options: Any) -> Any:
         is_asked = event == "locale.setlocale" and arguments[1:] in {(), (None,)}
@@ -221,7 +247,18 @@ def _wrap(owner: Any, name: str, event: str) -> None:
             _watches[-1].saw(event, arguments)
         return usual(*arguments, **options)
 
-    setattr(owner, name, watched_call)
+    return watched_call
+
+
+@functools.lru_cache(maxsize=64)
+def _wrap_imported(places: tuple[str, ...]) -> None:
+    """Let the functions report that a provider's modules have imported by their names before."""
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None) or ""
+        if is_in(file, places):
+            for name, value in list(vars(module).items()):
+                if isinstance(value, _FUNCTIONS) and value in _EVENTS:
+                    setattr(module, name, _watched_call(value, _EVENTS[value]))
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn.testing.provider_kit import _checks_data as checks_data
+from keyturn.testing.provider_kit import _checks_hosts as checks_hosts
 from keyturn.testing.provider_kit import _checks_isolation as checks_isolation
 from keyturn.testing.provider_kit import _checks_keys as checks_keys
 from keyturn.testing.provider_kit import _checks_methods as checks_methods
@@ -78,8 +79,10 @@ class Causes:
         if checks_settings.settings_alone.__name__ in self._found.values():
             return checks_settings.settings_alone.__name__  # no later result is reliable
         if not failure.at and checks_data.data.__name__ in self._found.values():
-            return checks_data.data.__name__  # results of wrong data are wrong too
-        # If no message names the place, an earlier failure in the called functions is the cause.
+            return checks_data.data.__name__  # what is made of wrong data is wrong
+        if name == checks_hosts.hostile_strings.__name__ and "problems" in self._found:
+            return self._found["problems"]  # a setting is refused by it, unnamed
+        # Where no message names the place, an earlier failure in what has run is the cause.
         own = [_IMPURE] if name in _IMPURITY or failure.is_impure else []
         own.append(_place(failure.at) or re.sub(r"[0-9]+", "0", failure.what))
         known = (self._found[key] for key in (*own, *failure.ran) if key in self._found)

@@ -13,30 +13,32 @@ from urllib.parse import urlsplit
 import attrs
 
 from keyturn import errors
-from keyturn._http.steps import STEP_NAMES, known_address
-from keyturn._http.urls import host_of, is_below, url_problem
+from keyturn._http.steps import known_address
+from keyturn._http.urls import is_below, origin, url_problem
 from keyturn._providers.calls import translate_errors
-from keyturn._providers.kinds import fields_of
+from keyturn._providers.provider import Provider
 from keyturn._providers.settings import read
 from keyturn._providers.steps import domains_of, steps_of
 from keyturn.testing.provider_kit import _samples as samples
-from keyturn.testing.provider_kit._elsewhere import elsewhere
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._source import is_data_alone, own_strings
 from keyturn.testing.provider_kit._suffixes import is_shared, registered_domain
-from keyturn.testing.provider_kit._variants import BASE, cases
+from keyturn.testing.provider_kit._variants import cases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
-    from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
     from keyturn._token import Token
     from keyturn.testing.provider_kit._subject import Subject
 
-_ADDRESSES = ("token_url", "api_url", "revocation_url")
 _EVIL = "https://evil.example/api"
+_PORT = 8743
+# An address that keyturn refuses, and of which the method knows nothing.
+_HTTP_REGEX = re.compile(r"http://[a-z0-9.-]+(:[0-9]+)?(/\S*)?")
 _SLUGS = ("evil.example/", "evil.example#", "a@evil.example")
+# What makes addresses; keyturn's own compare whole origins.
+_ADDRESSING = ("api_url_for", "revocation_request")
 # The depths of a URL in a response.
 _DEPTHS = (1, 2, 3)
 # Names of claims that contain claims.
@@ -47,7 +49,21 @@ _CLAIMS = (
     *("domain", "endpoint", "instance_url", "tenant", "org", "realm", "resource", "server", "shop"),
 )
 _DOMAIN_REGEX = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
-_PLACEHOLDER_REGEX = re.compile(r"https://[^/]*\{([a-z0-9_]+)(?:\[[^{}]*)?\}\.([^/:{}]+)")
+
+
+@attrs.frozen
+class _Own:
+    """Where a platform is.
+
+    Args:
+        domains: Its domains.
+        with_ports: Those whose ports are all its own, as its data say.
+        origins: The origins of the token endpoint and of the API.
+    """
+
+    domains: list[str]
+    with_ports: tuple[str, ...]
+    origins: frozenset[str]
 
 
 class _Anything(dict[str, Any]):
@@ -70,104 +86,56 @@ class _Anything(dict[str, Any]):
 
 def foreign_api_address(subject: Subject) -> None:
     """A response can't direct API or revocation requests, with their token, to another host."""
-    domains = own_domains(subject)
-    values = (_EVIL, *_hostile(domains), *_SLUGS)
-    for value in values:
-        _try_field(subject, value, domains)
     token = subject.token()
+    own = _own(subject, token)
+    names = own_strings(subject.provider)
+    values = (_EVIL, *_hostile(own.domains), *_SLUGS)
     _address(
         subject,
         "api_url_for",
         lambda: subject.effective_provider.api_url_for(subject.settings(), None),
     )
-    # The simplest first, for the simplest message.
-    for depth in _DEPTHS:
-        for value in values:
-            _try_token(subject, token_with(token, value, depth), domains)
+    _try_values(subject, token, own, values)
     for listed in ([_EVIL], [_Anything(_EVIL)], [_Anything(_Anything(_EVIL))]):
-        _try_token(subject, _with_extra(token, _Anything(listed)), domains)
-    for value in values:
-        _try_token(subject, attrs.evolve(token, scope=f"read {value}", token_type=value), domains)
-    names = own_strings(subject.provider)
-    for value in values:
-        _try_token(subject, jwt_with(token, value, names), domains)
+        _try_token(subject, fields_of(token, _Anything(listed)), own)
     further = [_EVIL, *_below_shared(names)]
     inner = [jwt_with(token, value, names).access_token for value in further]
     tables = [json.dumps(dict.fromkeys((*names, *_CLAIMS), each)) for each in further]
     inner += [base64.b64encode(each.encode()).decode() for each in tables]
     further += inner
     for value in further:
-        _try_token(subject, token_with(token, value, 1), domains)
+        _try_token(subject, token_with(token, value, 1), own)
     hostile = [jwt_with(token, _EVIL, names, depth) for depth in (1, 2)]
     hostile += [token_with(token, _EVIL, depth) for depth in (1, 2)]
     for settings in other_settings(subject):
         for each in hostile:
-            _try_token(subject, each, domains, settings)
+            _try_token(subject, each, own, settings)
+    provider = type(subject.effective_provider)
+    if any(getattr(provider, each) is not getattr(Provider, each) for each in _ADDRESSING):
+        _try_values(subject, token, own, (*_otherwise(own.domains), str(_PORT), "http"))
 
 
-def shared_domains(subject: Subject) -> None:
-    """No token is sent to a domain in which anyone can register a host."""
+def _try_values(subject: Subject, token: Token, own: _Own, values: Iterable[str]) -> None:
+    """Try values in the fields of the response, at each depth, and in the claims of the token."""
+    for value in values:
+        _try_field(subject, value, own)
+    # The simplest first, for the simplest message.
+    for depth in _DEPTHS:
+        for value in values:
+            _try_token(subject, token_with(token, value, depth), own)
+    names = own_strings(subject.provider)
+    for value in values:
+        _try_token(subject, attrs.evolve(token, scope=f"read {value}", token_type=value), own)
+        _try_token(subject, jwt_with(token, value, names), own)
+
+
+def _own(subject: Subject, token: Token) -> _Own:
     provider = subject.effective_provider
-    host = urlsplit(known_address(subject.request())).hostname or ""
-    for domain in provider.api_domains:
-        if is_shared(domain, host):
-            raise CheckFailed(
-                f"api_domains has {domain!r}, below which anyone can register a host.",
-                "name the platform's own domains only.",
-            )
-    for step, each in _steps_of(provider):
-        for domain in getattr(each, "domains", ()):
-            if "{" not in domain and is_shared(domain, host):
-                raise CheckFailed(
-                    f"the domains of {step} have {domain!r}, below which anyone can register a "
-                    "host.",
-                    f"name the platform's own domains only in {step}.",
-                )
-    addresses = [(name, getattr(provider, name)) for name in _ADDRESSES]
-    addresses += [(step, each.token_url) for step, each in _steps_of(provider)]
-    for datum, template in addresses:
-        for name, domain in _PLACEHOLDER_REGEX.findall(template):
-            field = fields_of(subject.provider.settings).get(name)
-            is_free = field is not None and not field.metadata.get("choices")
-            if is_free and is_shared(domain, domain):
-                raise CheckFailed(
-                    f"{datum} puts the setting {name} before {domain!r}, below which anyone can "
-                    "register a host.",
-                    f"let {datum} have the platform's own domain after {{{name}}}.",
-                )
-    if not is_data_alone(subject.provider):
-        _judge_made_hosts(subject)
-
-
-def _judge_made_hosts(subject: Subject) -> None:
-    """Check the hosts that methods make from settings, like those of templates."""
-    here = elsewhere(subject).here
-    for case, outcome in here.items():
-        name = case.removeprefix("another ")
-        for method in ("token_request", "api_url_for", "revocation_request"):
-            one, other = (requested_host(each.get(method, {})) for each in (here[BASE], outcome))
-            domain = one.partition(".")[2]
-            is_part = one != other and domain == other.partition(".")[2]
-            if is_part and name != case and domain and is_shared(domain, domain):
-                raise CheckFailed(
-                    f"{method} puts the setting {name} before {domain!r}, below which anyone can "
-                    "register a host.",
-                    f"let {method} have the platform's own domain after the setting.",
-                )
-
-
-def requested_host(parts: Mapping[str, str]) -> str:
-    """Return the host of each address that a method returned, by part."""
-    return host_of(parts.get("url") or parts.get("", "").strip("'"))
-
-
-def _steps_of(provider: Provider[Any]) -> Iterator[tuple[str, Provider[Any]]]:
-    """Yield the steps before a provider's token request, with those before them."""
-    for name in STEP_NAMES:
-        step: Provider[Any] | None = getattr(provider, name)
-        if step is not None:
-            yield name, step
-            yield from _steps_of(step)
+    address = _address(
+        subject, "api_url_for", lambda: provider.api_url_for(subject.settings(), token)
+    )
+    usual = [known_address(subject.request()), *([address] if address else [])]
+    return _Own(own_domains(subject), provider.api_domains, frozenset(map(origin, usual)))
 
 
 def own_domains(subject: Subject) -> list[str]:
@@ -203,15 +171,23 @@ def _hostile(domains: list[str]) -> Iterator[str]:
         yield f"https://shop.{domain}.evil.example"
 
 
+def _otherwise(domains: list[str]) -> Iterator[str]:
+    """Yield URLs of the platform's own hosts, by another scheme or port."""
+    for domain in domains:
+        yield f"http://{domain}"
+        yield f"https://{domain}:{_PORT}"
+
+
 def token_with(token: Token, value: str, depth: int) -> Token:
     """Return a token in whose response every field at a depth has one value."""
     fields = _Anything(value)
     for _ in range(depth - 1):
         fields = _Anything(fields)
-    return _with_extra(token, fields)
+    return fields_of(token, fields)
 
 
-def _with_extra(token: Token, fields: dict[str, Any]) -> Token:
+def fields_of(token: Token, fields: dict[str, Any]) -> Token:
+    """Return a token whose response has certain fields."""
     changed = attrs.evolve(token)
     object.__setattr__(changed, "extra", MappingProxyType(fields))
     return changed
@@ -238,9 +214,7 @@ def _base64(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 
-def _try_token(
-    subject: Subject, token: Token, domains: list[str], settings: Settings | None = None
-) -> None:
+def _try_token(subject: Subject, token: Token, own: _Own, settings: Settings | None = None) -> None:
     settings = settings or subject.settings()
     provider = subject.provider_for(settings)
 
@@ -251,28 +225,38 @@ def _try_token(
     address = _address(
         subject, "api_url_for", functools.partial(provider.api_url_for, settings, token)
     )
-    _judge("api_url_for", address, domains)
-    _judge("revocation_request", _address(subject, "revocation_request", revocation), domains)
+    _judge("api_url_for", address, own)
+    _judge("revocation_request", _address(subject, "revocation_request", revocation), own)
 
 
-def _try_field(subject: Subject, value: str, domains: list[str]) -> None:
+def _try_field(subject: Subject, value: str, own: _Own) -> None:
     """Let the token endpoint return a URL in the field that the provider reads it from."""
     content, field = subject.sample.content, subject.effective_provider.api_url_field
     if field and isinstance(content, dict):
         connection = subject.connect(subject.sample.changed(samples.placed(content, field, value)))
-        _judge("api_url_for", _address(subject, "api_url_for", lambda: connection.api_url), domains)
+        _judge("api_url_for", _address(subject, "api_url_for", lambda: connection.api_url), own)
 
 
-def _judge(method: str, address: str | None, domains: list[str]) -> None:
-    if address is None or "evil" not in (urlsplit(address).hostname or ""):
-        return
-    if not any(is_below(address, domain) for domain in domains):
+def _judge(method: str, address: str | None, own: _Own) -> None:
+    parts = urlsplit(address or "")
+    host = f"https://{parts.hostname}"
+    is_own = any(is_below(host, domain) for domain in own.domains)
+    is_moved = parts.scheme == "http" or (
+        parts.port == _PORT and not any(is_below(host, domain) for domain in own.with_ports)
+    )
+    if address and is_own and is_moved and origin(address) not in own.origins:
+        raise CheckFailed(
+            f"{method} takes the scheme or the port of an address from a token response, or from "
+            f"the token itself: the token would be sent to {address!r}.",
+            "take a part of the host alone from it, or compare the whole origin with that of the "
+            "settings.",
+        )
+    if "evil" in (parts.hostname or "") and not is_own:
         raise CheckFailed(
             f"{method} trusts a field of a token response, or of the token itself, and the token "
             f"would be sent to {address!r}.",
-            "use api_url_field with api_domains, or compare with the host of the settings; a part "
-            "of "
-            "a host must be one label.",
+            "use api_url_field with api_domains, or compare with the origin of the settings; a "
+            "part of a host must be one label.",
         )
 
 
@@ -286,7 +270,8 @@ def _address(subject: Subject, method: str, work: Callable[[], str | None]) -> s
         failure = str(error)
     else:
         if isinstance(address, str):
-            return None if url_problem(address) else address
+            is_refused = url_problem(address) and not _HTTP_REGEX.fullmatch(address)
+            return None if is_refused else address
         if address is None:
             return None
         failure = f"it returns {type(address).__name__}"

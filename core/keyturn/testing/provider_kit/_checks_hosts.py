@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from keyturn.testing.provider_kit._made_up import (
     url_settings,
 )
 from keyturn.testing.provider_kit._pinned import at_known_address, with_steps
+from keyturn.testing.provider_kit._source import location
 
 if TYPE_CHECKING:
     from keyturn._providers.provider import Provider
@@ -61,6 +63,11 @@ _URLS = (
     "ftp://evil.example",
     "evil.example",
 )
+# Names of settings, or their values, that choose between production and what is to be tried.
+_ENVIRONMENT_REGEX = re.compile(
+    r"(?i)(?<![a-z])(env|environment|stage|staging|sandbox|test|testing|live|prod|production|demo|"
+    r"preview|uat|qa)(?![a-z])"
+)
 _TOKEN = Token("made-up-token", "Bearer", 4e9)
 
 
@@ -69,7 +76,10 @@ def hostile_strings(subject: Subject) -> None:
     cls = subject.provider.settings
     numbers = [name for name, field in fields_of(cls).items() if kind_of(field.type)[0] is int]
     for name in (*string_settings(cls), *numbers):
-        usual = _addresses(subject, _harmless(subject, name))
+        try:
+            usual = _addresses(subject, _harmless(subject, name))
+        except errors.ConfigurationError:  # it is no name of a file, or the like
+            usual = _addresses(subject, {})
         values: tuple[Any, ...] = _NUMBERS if name in numbers else _STRINGS
         for value in values:
             try:
@@ -106,6 +116,27 @@ def hostile_urls(subject: Subject) -> None:
                     f"the setting {name} may be {address!r}.",
                     f"declare {name} with keyturn.plugins.url, or let its check call "
                     "keyturn.plugins.url_problem.",
+                )
+
+
+def judge_environments(subject: Subject) -> None:
+    """Check that a setting which moves the token endpoint to a sandbox moves the API as well."""
+    for name, field in fields_of(subject.provider.settings).items():
+        choices = tuple(field.metadata.get("choices") or ())
+        values = (False, True) if kind_of(field.type)[0] is bool else choices
+        if not any(map(_ENVIRONMENT_REGEX.search, map(str, (name, *choices)))):
+            continue
+        found: list[dict[str, str]] = []
+        with contextlib.suppress(errors.ConfigurationError):  # other checks report it
+            found = [_addresses(subject, {name: value}) for value in values]
+        for one, other in itertools.combinations(found, 2):
+            hosts = {origin(each["token endpoint"]) for each in (one, other)}
+            if len(hosts) > 1 and "API" in one and one["API"] == other.get("API"):
+                raise CheckFailed(
+                    f"the setting {name} moves the token endpoint to another host, but the API "
+                    f"stays at {one['API']}.",
+                    f"let api_url, or api_url_for, depend on {name}.",
+                    at=location(subject.provider, "api_url_for api_url"),
                 )
 
 

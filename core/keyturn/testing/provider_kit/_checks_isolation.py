@@ -13,13 +13,25 @@ from keyturn._http.urls import host_of
 from keyturn._providers.kinds import fields_of
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import read
-from keyturn.testing.provider_kit._checks_foreign import requested_host
+from keyturn.testing.provider_kit._checks_domains import requested_host
 from keyturn.testing.provider_kit._elsewhere import elsewhere
 from keyturn.testing.provider_kit._examples import CheckFailed
-from keyturn.testing.provider_kit._outcomes import collect, collect_across, collect_reused
-from keyturn.testing.provider_kit._source import is_data_alone, own_classes, statement
+from keyturn.testing.provider_kit._imports import acting_statements
+from keyturn.testing.provider_kit._outcomes import (
+    collect,
+    collect_across,
+    collect_reused,
+    collect_together,
+)
+from keyturn.testing.provider_kit._source import (
+    is_data_alone,
+    own_classes,
+    own_files,
+    own_places,
+    statement,
+)
 from keyturn.testing.provider_kit._templates import FORGETFUL, templates_with
-from keyturn.testing.provider_kit._variants import BASE, cases
+from keyturn.testing.provider_kit._variants import BASE, LAST, cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,8 +46,8 @@ _MINE = (
 )
 _SAME = (
     "let {} give the same for the same settings: a tuple instead of a set, no random or timed "
-    "value, no process number and no host name; what is new in each request is a "
-    "keyturn.plugins.DynamicValue that uses its argument `now`."
+    "value, nothing of the process, the host, the platform or the logging; what is new in each "
+    "request is a keyturn.plugins.DynamicValue that uses its argument `now`."
 )
 
 
@@ -60,6 +72,8 @@ def isolation(subject: Subject) -> None:
             f"{method} returns another {part} when new settings have the identity of earlier ones.",
             f"let {method} keep nothing by id(settings).",
         )
+    _judge_together(subject, found)
+    _judge_first(found)
     if found.problem:
         across = collect_across(subject.provider, found.cases, found.reply, found.error)
         found = attrs.evolve(found, outcomes=across)
@@ -92,13 +106,18 @@ def other_process(subject: Subject) -> None:
 
 def import_effects(subject: Subject) -> None:
     """The import of the provider has no side effects."""
-    for what, where in elsewhere(subject).effects:
+    for what, where in _effects(subject):
         raise CheckFailed(
             f"the import of the provider {what}{f' ({where})' if where else ''}.",
             "leave at the top level of the module only imports, classes, functions and constants; "
             "what a connection needs is a setting.",
             at=where or statement(subject.provider, what),
         )
+
+
+def _effects(subject: Subject) -> Iterator[tuple[str, str]]:
+    yield from elsewhere(subject).effects
+    yield from acting_statements(own_files(subject.provider))
 
 
 def forgotten_settings(subject: Subject) -> None:
@@ -137,10 +156,8 @@ def _judge_raised(here: Mapping[str, Outcome]) -> None:
 def _judge_choices(subject: Subject, here: Mapping[str, Outcome]) -> None:
     """Check that each choice of a user has an effect."""
     provider = subject.provider
-    reads = (provider.read_error, provider.token_rejected, provider.for_settings)
-    if any(
-        getattr(each, "__func__", None) is not getattr(Provider, each.__name__) for each in reads
-    ):
+    reads = ("read_error", "token_rejected", "for_settings")
+    if any(getattr(type(provider), each) is not getattr(Provider, each) for each in reads):
         return  # the difference may be in responses that are not tried
     known = {name for rule in provider.settings.rules for name in (*rule.when, rule.setting)}
     for name, field in fields_of(provider.settings).items():
@@ -217,6 +234,29 @@ def _judge_returned(subject: Subject) -> None:
         )
 
 
+def _judge_first(found: Elsewhere) -> None:
+    """Check that the first token request of a process is as all others."""
+    later = found.outcomes.get(LAST, {}).get("token_request", {})
+    once = {"token_request": dict(found.first)}
+    for method, part, _ in _differences({"token_request": later}, once) if found.first else ():
+        raise CheckFailed(
+            f"{method} returns another {part} when it is called for the first time.",
+            _MINE.format(method),
+        )
+
+
+def _judge_together(subject: Subject, found: Elsewhere) -> None:
+    """Check that two threads do not see what each other's calls keep for a moment."""
+    places = own_places(subject.provider)
+    for both in collect_together(subject.provider, found.cases, found.reply, found.error, places):
+        for case, method, part, _ in _all_differences(found.here, both):
+            raise CheckFailed(
+                f"{method} returns another {part} for {case} while another thread calls it for "
+                "another connection.",
+                _MINE.format(method),
+            )
+
+
 def _judge_equality(subject: Subject) -> None:
     cls = subject.provider.settings
     usual, same = (read(cls, subject.values)[0] for _ in range(2))
@@ -243,10 +283,11 @@ def _all_differences(
 
 def _differences(one: Outcome, other: Outcome) -> Iterator[tuple[str, str, str]]:
     """Yield the method, the part and the other value of each difference."""
-    for method, parts in one.items():
-        for part in sorted({*parts, *other[method]}):
-            if parts.get(part) != other[method].get(part):
-                yield method, part or "value", other[method].get(part, "")
+    for method, theirs in other.items():
+        mine = one.get(method, {})
+        for part in sorted({*mine, *theirs}):
+            if mine.get(part) != theirs.get(part):
+                yield method, part or "value", theirs.get(part, "")
 
 
 def _is_anothers(

@@ -6,12 +6,14 @@ import contextlib
 import functools
 import io
 import itertools
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from keyturn._providers.settings import read
 from keyturn._providers.steps import steps_of
+from keyturn.testing._messages import html_response
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._audit import Watch, watched
 from keyturn.testing.provider_kit._checks_values import own_values
@@ -22,11 +24,12 @@ from keyturn.testing.provider_kit._source import is_data_alone, own_classes, own
 from keyturn.testing.provider_kit._variants import cases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
     from keyturn._token import Token
+    from keyturn.testing._messages import Response
     from keyturn.testing.provider_kit._subject import Subject
 
 _NOW = 1_900_000_000.0
@@ -56,14 +59,40 @@ def no_input_or_output(subject: Subject) -> None:
             what, where = attempts[0]
             raise CheckFailed(f"{method} {what}.", NO_IO.replace("a method", method), at=where)
 
-    for key, value in own_values(subject.request()):
-        kind = f"{type(value).__name__}.value of the {key}"
-        watch = Watch(own_places(subject.provider), is_strict=True)
-        with watched(watch) as attempts, contextlib.suppress(Exception):
-            value.value(_NOW)
-        # The file of a key may be a setting.
-        for what, where in (each for each in attempts if "file" not in each[0]):
-            raise CheckFailed(f"{kind} {what}.", NO_IO.replace("a method", kind), at=where)
+    _judge_values(subject, token)
+
+
+def _judge_values(subject: Subject, token: Token) -> None:
+    """Check that dynamic values read nothing but files that settings name."""
+    settings = subject.settings()
+    requests = [subject.request()]
+    with contextlib.suppress(Exception):  # other checks report its exceptions
+        revocation = subject.effective_provider.revocation_request(settings, token)
+        requests += [revocation] if revocation else []
+    given = (each for each in vars(settings).values() if isinstance(each, str))
+    files = frozenset(Path(each).name for each in given)
+    for key, value in (pair for request in requests for pair in own_values(request)):
+        works: dict[str, Callable[[], object]] = {
+            "value": functools.partial(value.value, _NOW),
+            "inputs": functools.partial(_all, value.inputs),
+            "secrets": functools.partial(_all, value.secrets),
+        }
+        for method, work in works.items():
+            watch = Watch(own_places(subject.provider), is_strict=True, files=files)
+            with watched(watch) as attempts, contextlib.suppress(Exception):
+                work()
+            for what, where in attempts:
+                kind = f"{type(value).__name__}.{method} of the {key}"
+                raise CheckFailed(
+                    f"{kind} {what}.",
+                    "let it use `now` and what the value was made with alone; what it reads must "
+                    "be a setting, or a file that a setting names.",
+                    at=where,
+                )
+
+
+def _all(make: Callable[[], Iterable[object]]) -> list[object]:
+    return list(make())
 
 
 def nothing_changed(subject: Subject) -> None:
@@ -156,6 +185,7 @@ def _methods(
     provider, response = subject.effective_provider, samples.to_response(subject.sample.response)
     request = subject.request()
     error = samples.to_response(samples.error_response(provider, "invalid_client", 401))
+    refusals = [error, *map(samples.to_response, _refusals())]
     steps = [
         (f"token_request of {name}", functools.partial(step.token_request, own))
         for name, step, own in steps_of(provider, given)
@@ -165,16 +195,24 @@ def _methods(
         ("for_settings", lambda: subject.provider.for_settings(given)),
         ("token_request", lambda: provider.token_request(given)),
         ("read_token", lambda: provider.read_token(given, response, request)),
-        ("read_error", lambda: provider.read_error(given, error)),
+        ("read_error", lambda: [provider.read_error(given, each) for each in refusals]),
         ("authorization", lambda: provider.authorization(given, token)),
         ("api_request_headers", lambda: dict(provider.api_request_headers(given, token))),
         ("api_url_for", lambda: provider.api_url_for(given, token)),
-        ("token_rejected", lambda: provider.token_rejected(given, error)),
+        ("token_rejected", lambda: [provider.token_rejected(given, each) for each in refusals]),
         ("revocation_request", lambda: provider.revocation_request(given, token)),
         ("warnings", lambda: list(itertools.islice(provider.warnings(given), 1000))),
         ("scope", lambda: provider.scope(given)),
         ("assumed_lifetime", lambda: provider.assumed_lifetime(given)),
     ]
+
+
+def _refusals() -> Iterator[Response]:
+    """Yield responses after which a careless provider waits."""
+    for status in (403, 429, 500, 503):
+        page = html_response(status, "made up")
+        yield page
+        yield attrs.evolve(page, headers={**page.headers, "Retry-After": "7"})
 
 
 def _reading(cls: type[Settings], every: list[Any]) -> Callable[[], object]:

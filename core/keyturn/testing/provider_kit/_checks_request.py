@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from keyturn._http.steps import known_address
 from keyturn._http.values import DynamicValue
 from keyturn._providers.checks import header_name
+from keyturn._providers.provider import Provider
 from keyturn._secret import Secret
 from keyturn.testing.provider_kit._elsewhere import elsewhere
 from keyturn.testing.provider_kit._examples import CheckFailed, check_keys
@@ -30,6 +31,7 @@ _CHANGING = {
     "{changing}": r".+?",
 }
 _STEP_VALUE_REGEX = re.compile(r"(?:\{|%7B)(?:discovery|previous)\.[\w.-]+(?:\}|%7D)")
+_CODINGS = {"identity", "gzip", "deflate", "*"}
 _KINDS = {"form": "application/x-www-form-urlencoded", "json": "application/json"}
 
 
@@ -85,6 +87,7 @@ def well_formed_request(subject: Subject) -> None:
                 "correct token_headers, or the header made in token_request.",
             )
     _judge_content_type(request)
+    _judge_accept(subject, request)
     if not (local or is_data_alone(subject.provider)):
         _judge_https(elsewhere(subject).here)
 
@@ -98,6 +101,30 @@ def _judge_content_type(request: TokenRequest) -> None:
             f"the token request's body is {'' if is_json else 'not '}JSON, but its header "
             f"Content-Type says {found}.",
             "correct body_format, or leave Content-Type out of token_headers and token_request.",
+        )
+
+
+def _judge_accept(subject: Subject, request: TokenRequest) -> None:
+    """Check that the response asked for is one that the provider reads."""
+    provider = subject.effective_provider
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    is_usual = "accept" not in {name.lower() for name, _ in request.extra_headers}
+    codings = {each.partition(";")[0].strip() for each in headers["accept-encoding"].split(",")}
+    if not codings <= _CODINGS:
+        raise CheckFailed(
+            f"the token request's header Accept-Encoding says {headers['accept-encoding']}, which "
+            "keyturn does not decode.",
+            "leave Accept-Encoding out of token_headers and token_request.",
+        )
+    is_own = type(provider).read_token is not Provider.read_token
+    if is_usual or is_own or subject.examples.request or not provider.token_field:
+        return  # it may read anything, or the platform's documentation says so
+    accepted = headers["accept"].lower()
+    if "*/*" not in accepted and provider.response_format not in accepted:
+        raise CheckFailed(
+            f"the token request's header Accept says {headers['accept']}, but the response is read "
+            f"as {provider.response_format}.",
+            "correct response_format, or leave Accept out of token_headers and token_request.",
         )
 
 

@@ -85,6 +85,8 @@ def _judge_parameters(subject: Subject, request: TokenRequest, token: Token) -> 
 def _judge_client(subject: Subject, request: TokenRequest) -> None:
     """Check that the client authenticates (RFC 7009 section 2.1), at the revocation endpoint."""
     fix, last = "start from self.revocation_to(url, settings, token).", subject.request()
+    if request.provider != subject.provider.name:
+        raise CheckFailed(f"revocation_request is of the provider {request.provider!r}.", fix)
     given, client = dict(request.parameters), subject.values.get("client_id")
     if request.method == "GET" != last.method:
         raise CheckFailed("revocation_request is a GET request.", fix)

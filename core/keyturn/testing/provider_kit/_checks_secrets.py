@@ -205,7 +205,8 @@ def _reply(subject: Subject) -> Response:
     """Return the sample, with a token that occurs nowhere by chance."""
     sample, field = subject.sample, subject.effective_provider.token_field
     token = field_of(sample.content, field) if field else None
-    is_made_up = sample.is_made_up and isinstance(sample.content, dict)
+    is_free = samples.lifetime_path(subject.effective_provider) != field  # it is no JWT
+    is_made_up = sample.is_made_up and is_free and isinstance(sample.content, dict)
     if not isinstance(token, str) or (len(token) >= _LONG and not is_made_up):
         return sample.response
     return sample.changed(samples.placed(sample.content, field, _TOKEN))

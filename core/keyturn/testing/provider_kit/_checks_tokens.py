@@ -77,6 +77,8 @@ def token_as_sent(subject: Subject) -> None:
     field = provider.token_field
     if field and field_of(sample.content, field) is None:
         return
+    if samples.lifetime_path(provider) == field:
+        return  # the token is a JWT, which no other string is
     content = samples.placed(sample.content, field, _EXACT) if field else _EXACT
     reply = (
         sample.changed(content) if field else attrs.evolve(sample.response, body=_EXACT.encode())
@@ -96,6 +98,13 @@ def token_as_sent(subject: Subject) -> None:
             f"the response grants the scope {_GRANTED}, but read_token returns a token with the "
             f"scope {token.scope}.",
             "let read_token take the scope from the response.",
+        )
+    reply = sample.changed(samples.placed(sample.content, "scope", f"{_GRANTED}\r\nX-Made-Up: 1"))
+    token = _token_or_none(subject, reply)
+    if token is not None and "\n" in (token.scope or ""):
+        raise CheckFailed(
+            "read_token returns a token with a scope of several lines, which would end a header.",
+            "let read_token start from super().read_token(…), which checks the scope.",
         )
 
 

@@ -16,8 +16,15 @@ from keyturn import errors
 from keyturn._clock import Clock
 from keyturn._http.urls import url_problem
 from keyturn._providers.checks import header_name
+from keyturn._providers.provider import Provider
 from keyturn.stores._memory import MemoryStore
-from keyturn.testing.provider_kit._checks_foreign import jwt_with, other_settings, token_with
+from keyturn.testing.provider_kit._checks_foreign import (
+    fields_of,
+    jwt_with,
+    other_settings,
+    token_with,
+)
+from keyturn.testing.provider_kit._checks_hosts import judge_environments
 from keyturn.testing.provider_kit._checks_request import HEADER_NAME_REGEX
 from keyturn.testing.provider_kit._examples import CheckFailed, check_keys
 from keyturn.testing.provider_kit._source import own_strings
@@ -33,6 +40,7 @@ _MOST_SENT = 60
 # The last shows truncation, encoding or omission in a token (RFC 6750 section 2.1).
 _LONG = f"made-up.{'aB3' * 200}-._~+/_=="
 _OTHERS = ("made-up-token-of-later", _LONG)
+_MADE_HEADERS = ("authorization", "api_request_headers")
 _MOVED = "https://moved.example/made-up"
 
 
@@ -135,6 +143,7 @@ def api_headers(subject: Subject) -> None:
                 "and "
                 "values of one line.",
             )
+    _judge_accept(headers)
     wanted = (subject.examples.api or {}).get("headers", {})
     found = {name.lower(): value for name, value in headers.items()}
     missing = [name for name, value in wanted.items() if found.get(name.lower()) != value]
@@ -144,6 +153,15 @@ def api_headers(subject: Subject) -> None:
             f"or missing: {', '.join(missing) or 'none'}.",
             "correct api_headers and authorization_scheme, or `api`.",
         )
+
+
+def _judge_accept(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if name.lower() == "accept" and re.fullmatch(r"(?i)\s*(text/html|image/|video/).*", value):
+            raise CheckFailed(
+                f"the header {name} of an API request says {value}, which is for browsers.",
+                "correct Accept in api_headers or api_request_headers, or leave it to the caller.",
+            )
 
 
 def _judge_authorization(subject: Subject, token: Token) -> None:
@@ -194,6 +212,9 @@ def token_headers_of_any(subject: Subject) -> None:
     line = "made-up\r\nX-Made-Up: 1"
     names = own_strings(subject.provider)
     of_response = [token_with(token, line, depth) for depth in (1, 2)]
+    cls = type(provider)
+    if any(getattr(cls, each) is not getattr(Provider, each) for each in _MADE_HEADERS):
+        of_response.append(fields_of(token, {line: "made-up", **dict.fromkeys(names, line)}))
     of_claims = [jwt_with(token, line, names, depth) for depth in (1, 2)]
     # The scope has no line breaks, whatever its source.
     of_token = (attrs.evolve(token, token_type=line),)
@@ -256,6 +277,7 @@ def api_address(subject: Subject) -> None:
             f"the API's URL is {address}, but `api` says {wanted}.",
             "correct api_url, api_url_field or api_url_for, or `api`.",
         )
+    judge_environments(subject)
 
 
 def _names(subject: Subject) -> list[str]:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ class Elsewhere:
         touched: The shared state of the process that its methods have changed.
         made: The digests of its values there that differ each time.
         made_here: The first of these values in this process.
+        first: What the first token request there was, by part.
         problem: Why there are no outcomes; empty if there are some.
     """
 
@@ -70,6 +72,7 @@ class Elsewhere:
     touched: Sequence[str] = ()
     made: Sequence[str] = ()
     made_here: Sequence[str] = ()
+    first: Mapping[str, str] = attrs.field(factory=dict)
     problem: str = ""
 
     @functools.cached_property
@@ -170,6 +173,7 @@ def run_second(specifications: list[dict[str, Any]]) -> list[dict[str, Any]]:
         out = Path(directory) / "found.json"
         seconds = _SECONDS + _MORE * len(specifications)
         given = json.dumps({"out": str(out), "seconds": seconds, "providers": specifications})
+        problem, began = "", time.monotonic()
         try:
             subprocess.run(
                 [sys.executable, "-m", "keyturn.testing.provider_kit._second"],
@@ -181,11 +185,15 @@ def run_second(specifications: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 timeout=seconds,
                 check=False,
             )
-            found: list[dict[str, Any]] = json.loads(out.read_text(encoding="utf-8"))
+            if out.exists():
+                found: list[dict[str, Any]] = json.loads(out.read_text(encoding="utf-8"))
+                return found
         except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-            problem = f"the second process failed with {type(error).__name__}"
-            return [{"problem": problem}] * len(specifications)
-        return found
+            problem = f" with {type(error).__name__}"
+        is_ended = not problem and time.monotonic() - began < seconds
+        effects = [("ends, or breaks, the process", "")] if is_ended else []
+        problem = f"the second process failed{problem}"
+        return [{"problem": problem, "effects": effects}] * len(specifications)
 
 
 def _environment() -> dict[str, str]:

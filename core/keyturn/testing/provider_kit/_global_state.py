@@ -25,34 +25,39 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# The modules through which keyturn's requests go, besides its own.
+# Besides keyturn's own modules: those whose classes a request goes through.
 _MODULES = (
-    *("builtins", "codecs", "decimal", "http.client", "json", "json.decoder", "json.encoder"),
-    *(
-        "logging",
-        "os",
-        "random",
-        "socket",
-        "ssl",
-        "threading",
-        "time",
-        "urllib.request",
-        "warnings",
-    ),
+    *("codecs", "contextlib", "decimal", "http.client", "http.cookiejar", "json.decoder"),
+    *("json.encoder", "logging", "pathlib", "random", "socket", "ssl", "threading", "uuid"),
+    *("urllib.request", "concurrent.futures.thread", "email.message", "http.cookies"),
 )
-_CLIENTS = ("httpx", "httpcore", "requests", "aiohttp", "urllib3")
+_CLIENTS = ("attr", "attrs", "httpx", "httpcore", "requests", "aiohttp", "urllib3")
+# Modules of Python whose values change in the course of things.
+_CHANGING = {"gc", "linecache", "mimetypes", "re", "sys", "tokenize", "warnings"}
 _CODE = (types.FunctionType, types.BuiltinFunctionType, type)
 _KIT = "keyturn.testing"
+_FIRST = tuple(sys.modules)
 
 
-def global_state() -> dict[str, object]:
-    """Return the shared state, by names for messages."""
+def global_state(*, has_values: bool = False) -> dict[str, object]:
+    """Return what is shared, by names that a message can show.
+
+    Args:
+        has_values: Whether to add the values of Python's modules, which takes a hundredth of a
+            second.
+    """
     state: dict[str, object] = {
         "the environment": dict(os.environ),
         "the working directory": str(Path.cwd()),
         "sys.path": tuple(sys.path),
         "sys.meta_path": tuple(map(id, sys.meta_path)),
-        "sys.excepthook": id(sys.excepthook),
+        "sys.path_hooks": tuple(map(id, sys.path_hooks)),
+        "the names of sys.modules": _first_names(),
+        "the greatest number of digits": sys.get_int_max_str_digits(),
+        "the profile function": id(sys.getprofile()),
+        "the trace function of threads": id(threading.gettrace()),
+        "the functions of the garbage collector": tuple(map(id, gc.callbacks)),
+        "the signals that are blocked": _blocked(),
         "the recursion limit": sys.getrecursionlimit(),
         "the switch interval": sys.getswitchinterval(),
         "the garbage collector": (gc.isenabled(), gc.get_threshold()),
@@ -86,8 +91,15 @@ def global_state() -> dict[str, object]:
     for each in signal.Signals:
         state[f"the handler of {each.name}"] = str(signal.getsignal(each))
     for name, module in list(sys.modules.items()):
+        if not isinstance(module, types.ModuleType):  # what hides a module, and stand-ins
+            continue
+        is_python = name.partition(".")[0] in sys.stdlib_module_names and name != "__main__"
+        if is_python or name in _CLIENTS or _is_keyturn(name):
+            state[name] = _Members(vars(module))
         if name in {*_MODULES, *_CLIENTS} or _is_keyturn(name):
-            state |= _members(name, module)
+            state |= _classes(name, module)
+        if has_values and is_python and name not in _CHANGING:
+            state |= _values(name, module)
     return state
 
 
@@ -113,9 +125,11 @@ def changed(before: dict[str, object], after: dict[str, object]) -> list[str]:
     found: list[str] = []
     for name, one in before.items():
         other = after.get(name, one)
+        if one == other:
+            continue
         if isinstance(one, _Members) and isinstance(other, _Members):
             found += [f"{name}.{key}" for key in one.replaced(other)]
-        elif one != other:
+        else:
             found.append(name)
     return found
 
@@ -134,11 +148,36 @@ def _is_keyturn(name: str) -> bool:
     return (name == "keyturn" or name.startswith("keyturn.")) and not name.startswith(_KIT)
 
 
-def _members(name: str, module: Any) -> dict[str, object]:
-    """Return the attributes of a module and of its classes, by their names."""
-    members = _Members(vars(module))
-    found: dict[str, object] = {name: members}
-    for key, value in members.items():
-        if isinstance(value, type) and value.__module__ == name:
-            found[f"{name}.{key}"] = _Members(vars(value))
+def _first_names() -> tuple[str, ...]:
+    """Return the modules that were there before any provider, which are still there."""
+    return tuple(name for name in _FIRST if sys.modules.get(name))
+
+
+def _blocked() -> frozenset[int]:
+    if not hasattr(signal, "pthread_sigmask"):  # Windows has none
+        return frozenset()
+    return frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+
+def _values(name: str, module: Any) -> dict[str, object]:
+    """Return the public values of a module of Python: containers with what they contain."""
+    found: dict[str, object] = {}
+    for key, value in vars(module).items():
+        if key.startswith("_") or isinstance(value, (*_CODE, types.ModuleType)):
+            continue
+        if isinstance(value, dict):
+            found[f"{name}.{key}"] = frozenset((id(one), id(two)) for one, two in value.items())
+        elif isinstance(value, (list, set)):
+            found[f"{name}.{key}"] = frozenset(map(id, value))
+        elif isinstance(value, (str, int, types.NoneType)):
+            found[f"{name}.{key}"] = value
     return found
+
+
+def _classes(name: str, module: Any) -> dict[str, object]:
+    """Return what the classes of a module have, by their names."""
+    return {
+        f"{name}.{key}": _Members(vars(value))
+        for key, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == name
+    }

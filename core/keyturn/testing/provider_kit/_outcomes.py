@@ -20,9 +20,10 @@ from keyturn._providers.settings import read
 from keyturn._providers.steps import steps_of
 from keyturn._secret import Secret
 from keyturn._token import Token
+from keyturn.testing.provider_kit._interleaved import interleaved, result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from keyturn._providers.provider import Provider
 
@@ -66,7 +67,7 @@ def collect(
             return used[-1]
 
         works = _works(provider, case, reply, error, make)
-        return {name: _parts(each) for name, each in works}
+        return {name: parts_of(each) for name, each in works}
 
     return {case.name: outcome(case) for case in cases}
 
@@ -80,7 +81,7 @@ def collect_across(
     for number in range(len(next(iter(works.values())))):
         for name, each in works.items():
             method, work = each[number]
-            found[name][method] = _parts(work)
+            found[name][method] = parts_of(work)
     return found
 
 
@@ -102,6 +103,30 @@ def collect_reused(
             found[last.name] = _outcome(provider, last, reply, error, settings)
             break
     return found
+
+
+def collect_together(
+    provider: Provider[Any],
+    cases: Sequence[Case],
+    reply: Response,
+    error: Response,
+    places: tuple[str, ...],
+) -> Iterator[dict[str, Outcome]]:
+    """Yield the outcomes of each method for the first and the last case, called at the same time.
+
+    Args:
+        provider: The provider.
+        cases: The settings.
+        reply: The response with a token.
+        error: The response with an error.
+        places: The files and directories of the provider's own code.
+    """
+    first, last = cases[0], cases[-1]
+    others = dict(_works(provider, last, reply, error))
+    works = _works(provider, first, reply, error)
+    pairs = [(name, one, others[name]) for name, one in works if name in others]
+    for name, one, other in interleaved(pairs, places):
+        yield {first.name: {name: parts_of(one)}, last.name: {name: parts_of(other)}}
 
 
 def _place(
@@ -126,7 +151,7 @@ def _outcome(
     provider: Provider[Any], case: Case, reply: Response, error: Response, settings: Any
 ) -> Outcome:
     works = _works(provider, case, reply, error, lambda: settings)
-    return {name: _parts(each) for name, each in works}
+    return {name: parts_of(each) for name, each in works}
 
 
 def _works(
@@ -179,7 +204,13 @@ def _token(provider: Provider[Any], settings: Any, reply: Response, access_token
     return attrs.evolve(token, access_token=access_token)
 
 
-def _parts(work: Callable[[], object]) -> dict[str, str]:
+def first_request(provider: Provider[Any], case: Case) -> Callable[[], object]:
+    """Return what returns or raises what the first call of all for a token request did."""
+    settings: Any = read(provider.settings, case.values)[0]
+    return result(lambda: provider.for_settings(settings).token_request(settings))
+
+
+def parts_of(work: Callable[[], object]) -> dict[str, str]:
     """Return the result of `work`, or the kind of its exception, part by part."""
     try:
         return dict(_named(work()))

@@ -9,6 +9,7 @@ import attrs
 
 from keyturn import errors
 from keyturn.testing.provider_kit import _checks_data as checks_data
+from keyturn.testing.provider_kit import _checks_domains as checks_domains
 from keyturn.testing.provider_kit import _checks_errors as checks_errors
 from keyturn.testing.provider_kit import _checks_foreign as checks_foreign
 from keyturn.testing.provider_kit import _checks_hosts as checks_hosts
@@ -100,7 +101,7 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_use.token_headers_of_any,
     checks_use.api_address,
     checks_foreign.foreign_api_address,
-    checks_foreign.shared_domains,
+    checks_domains.shared_domains,
     checks_rejected.token_rejected,
     checks_revocation.revocation,
 )

@@ -21,14 +21,23 @@ import time
 import traceback
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from keyturn._http.response import Response
 from keyturn._plugins import loading as plugins
 from keyturn._providers.provider import Provider
 from keyturn.testing.provider_kit._audit import Watch, install, watched
 from keyturn.testing.provider_kit._global_state import changed, global_state
-from keyturn.testing.provider_kit._outcomes import Case, collect_across, varying
+from keyturn.testing.provider_kit._outcomes import (
+    Case,
+    collect_across,
+    first_request,
+    parts_of,
+    varying,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 _KNOWN_LOGGERS: set[str] = set()
 # Another day, month, year, hour and minute.
@@ -50,12 +59,12 @@ def main() -> None:
 
 def found_of(given: dict[str, Any]) -> dict[str, Any]:
     """Return the results of one provider, and the side effects of its import."""
-    watch = Watch(tuple(given["places"]), is_strict=True)
     install()
     for name in _imported(given):
         with contextlib.suppress(Exception):
             importlib.import_module(name)  # changes by others are not the provider's
-    before, modules = global_state(), set(sys.modules)
+    watch = Watch(tuple(given["places"]), is_strict=True)
+    before, modules = global_state(has_values=True), set(sys.modules)
     printed = io.StringIO()
     try:
         with (
@@ -72,24 +81,32 @@ def found_of(given: dict[str, Any]) -> dict[str, Any]:
             *([(what, f"{Path(last.filename).name}:{last.lineno}")] if what else []),
         ]
         return {"effects": effects, "problem": f"it can't be loaded ({type(raised).__name__})"}
-    loaded = global_state()
+    loaded = global_state(has_values=True)
     effects = [*attempts, *((f"changes {each}", "") for each in changed(before, loaded))]
     effects += [(each, "") for each in _additions(modules, printed.getvalue())]
     if provider is None:
         return {"effects": effects, "problem": "its class is not at the top level of its module"}
     cases = [Case(**each) for each in given["cases"]]
     reply, error = (_response(given[name]) for name in ("reply", "error"))
-    # First, because a counter starts again here.
-    repeated = varying(provider, cases[-1].values, _MANY)
-    outcomes = collect_across(provider, cases, reply, error)
+    with moved_platform():
+        first = first_request(provider, cases[-1])
+        # Before all else that makes values: a counter begins anew here.
+        repeated = varying(provider, cases[-1].values, _MANY)
+        outcomes = collect_across(provider, cases, reply, error)
     touched = changed(loaded, global_state())
-    return {"effects": effects, "outcomes": outcomes, "touched": touched, "made": repeated}
+    return {
+        "effects": effects,
+        "outcomes": outcomes,
+        "touched": touched,
+        "made": repeated,
+        "first": parts_of(first),
+    }
 
 
 def _imported(given: dict[str, Any]) -> list[str]:
-    """Return the modules that a provider's own module imports at its top level."""
+    """Return the modules that a provider's own module imports."""
     found: list[str] = []
-    for node in ast.parse(Path(given["file"]).read_bytes()).body:
+    for node in ast.walk(ast.parse(Path(given["file"]).read_bytes())):
         if isinstance(node, ast.Import):
             found += [each.name for each in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -115,10 +132,17 @@ def _additions(modules: set[str], printed: str) -> list[str]:
     return found
 
 
+def _elsewhere(*_: object, **__: object) -> str:
+    return "elsewhere"
+
+
 def move_host() -> None:
     """Make this process appear to run on another host, as another user."""
     user: Any = os
-    platform.node = lambda: "elsewhere"
+    for name in ("node", "system", "release", "version", "machine", "processor", "platform"):
+        setattr(platform, name, _elsewhere)
+    platform.uname = lambda: platform.uname_result(*["elsewhere"] * 5)
+    logging.root.setLevel(logging.DEBUG)
     uuid.getnode = lambda: 1
     tempfile.tempdir = str(Path.cwd())
     user.getuid = user.geteuid = user.getgid = lambda: 7
@@ -170,6 +194,42 @@ def _response(given: dict[str, Any]) -> Response:
     return Response(
         given["status"], given["headers"], given["body"].encode("latin-1"), given["sent_at"]
     )
+
+
+@contextlib.contextmanager
+def moved_platform() -> Generator[None]:
+    """Let this process seem to be on another platform, and of another version of Python.
+
+    Only what is imported by then works: modules differ by it.
+    """
+    usual = sys.version_info
+    version = _Version(usual.major, usual.minor + 1, 7, usual.releaselevel, 7)
+    text = sys.version.replace(platform.python_version(), "3.77.7", 1)
+    with (
+        _replaced(
+            sys, platform="elsewhere", executable="/elsewhere", version=text, version_info=version
+        ),
+        _replaced(os, name="elsewhere"),
+        _replaced(platform, python_version=lambda: "3.77.7"),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def _replaced(module: Any, **members: object) -> Generator[None]:
+    with contextlib.ExitStack() as stack:
+        for name, value in members.items():
+            stack.callback(setattr, module, name, getattr(module, name))
+            setattr(module, name, value)
+        yield
+
+
+class _Version(NamedTuple):
+    major: int
+    minor: int
+    micro: int
+    releaselevel: str
+    serial: int
 
 
 def move_clock() -> None:

@@ -103,7 +103,7 @@ def statement(provider: Provider[Any], effect: str) -> str:
     words = [each.lower()[:4] for each in _WORD_REGEX.findall(effect) if len(each) > _SHORT_WORD]
     found: dict[str, str] = {}
     for file in own_files(provider):
-        for node in getattr(_tree(file), "body", ()):
+        for node in getattr(tree(file), "body", ()):
             is_string = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
             targets = getattr(node, "targets", ())
             acts = isinstance(node, (ast.Expr, ast.For, ast.With, ast.If, ast.Try)) or any(
@@ -131,9 +131,15 @@ def own_strings(provider: Provider[Any]) -> list[str]:
 def compared(provider: Provider[Any]) -> dict[str, list[Any]]:
     """Return the constants with which the provider's own code compares each attribute."""
     found: dict[str, list[Any]] = {}
-    for file in own_files(provider):
-        for name, values in _compared(file).items():
-            found.setdefault(name, []).extend(values)
+    for node in (node for file in own_files(provider) for node in ast.walk(tree(file))):
+        if not isinstance(node, ast.Compare):
+            continue
+        sides = [node.left, *node.comparators]
+        names = [side.attr for side in sides if isinstance(side, ast.Attribute)]
+        parts = [part for side in sides for part in getattr(side, "elts", [side])]
+        values = [part.value for part in parts if isinstance(part, ast.Constant)]
+        for name in names:
+            found.setdefault(name, []).extend(each for each in values if each is not None)
     return found
 
 
@@ -186,7 +192,7 @@ def _line(cls: type, name: str) -> str:
 def _assignments(file: str) -> dict[tuple[str, str], int]:
     """Return the lines of all assignments in the classes of a file, by class and name."""
     found: dict[tuple[str, str], int] = {}
-    for cls in (each for each in ast.walk(_tree(file)) if isinstance(each, ast.ClassDef)):
+    for cls in (each for each in ast.walk(tree(file)) if isinstance(each, ast.ClassDef)):
         for statement in cls.body:
             targets = statement.targets if isinstance(statement, ast.Assign) else []
             if isinstance(statement, ast.AnnAssign):
@@ -199,21 +205,8 @@ def _assignments(file: str) -> dict[tuple[str, str], int]:
 
 
 @functools.lru_cache(maxsize=64)
-def _compared(file: str) -> dict[str, list[Any]]:
-    """Return the constants with which the code of a file compares each attribute."""
-    found: dict[str, list[Any]] = {}
-    for node in (each for each in ast.walk(_tree(file)) if isinstance(each, ast.Compare)):
-        sides = [node.left, *node.comparators]
-        names = [side.attr for side in sides if isinstance(side, ast.Attribute)]
-        parts = [part for side in sides for part in getattr(side, "elts", [side])]
-        values = [part.value for part in parts if isinstance(part, ast.Constant)]
-        for name in names:
-            found.setdefault(name, []).extend(each for each in values if each is not None)
-    return found
-
-
-@functools.lru_cache(maxsize=64)
-def _tree(file: str) -> ast.AST:
+def tree(file: str) -> ast.AST:
+    """Return the syntax tree of a file."""
     return ast.parse("".join(linecache.getlines(file)))
 
 
