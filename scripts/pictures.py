@@ -41,7 +41,7 @@ _LAYERS: Final = (
     ("tokens: manager, single flight, rate limiter", "_tokens"),
     ("token stores", "stores"),
     ("plugins", "plugins, _plugins"),
-    ("what a provider is", "_providers"),
+    ("definition of providers", "_providers"),
     ("HTTP: request, response, transport", "_http"),
     ("values and pure decisions", "errors, _token, _secret, _clock, …"),
 )
@@ -86,7 +86,7 @@ def architecture() -> str:
     bottom = top + step * len(_LAYERS) + 12
     elements += [
         _rect("outside", 12, bottom, 376, 62),
-        _text(24, bottom + 19, "providers, in packages of their own", "strong"),
+        _text(24, bottom + 19, "providers, in separate packages", "strong"),
         _text(24, bottom + 36, "They import keyturn and keyturn.plugins only;", "small"),
         _text(24, bottom + 52, "keyturn finds them by entry point.", "small"),
     ]
