@@ -108,14 +108,16 @@ ABILITIES: dict[str, Ability] = {
     "token in a cookie": has("authorization_header", "Cookie"),
     "token in the query of API requests": differs("authorization_query"),
     "additional query parameters of API requests": differs("api_query"),
-    "403 of the API that rejects the token": differs("rejected_status"),
+    "response 403 of the API that rejects the token": differs("rejected_status"),
     "codes of the API that reject the token": differs("rejected_codes"),
-    "second step that uses a value of the first": lambda each: "previous" in each.description,
+    "second request that uses a value from the first response": lambda each: (
+        "previous" in each.description
+    ),
     "discovery": lambda each: "discovery" in each.description,
     "nested field of the discovery document": lambda each: (
         "{discovery.links." in str(each.description)
     ),
-    "field of such a code differs from the error field": differs("rejected_field"),
+    "codes of the API in a field other than the error field": differs("rejected_field"),
     "revocation": differs("revocation_url"),
     "`extends`": lambda each: "extends" in each.description,
     "predefined setting `scope`": lambda each: (
@@ -130,27 +132,28 @@ HEAD = """\
 The repository's tests compare these platforms' client-credentials flows with their public
 documentation: the token request byte for byte, a response, errors, and an API request. The tests
 send nothing to a platform. Each platform is a file in `tests/platforms`. All {all} are declared as
-data for `keyturn.plugins.provider_from_data`. «Peculiarities» are the data that differ from
-RFC 6749.
+data for `keyturn.plugins.provider_from_data`. The column "differences" lists the data that differ
+from RFC 6749.
 
-The median description has {lines} lines, of which {differing} are not title, addresses or settings.
+The median description has {lines} lines; {differing} of them are not title, addresses or settings.
 Blank lines and comments do not count.
 
-| platform | authentication | body | peculiarities | source |
+| platform | authentication | body | differences | source |
 |---|---|---|---|---|
 {rows}
 
-## Abilities
+## Features
 
-Each ability of descriptions beyond a form with an ID and a secret, and the platforms that need it.
+The table lists the features of descriptions beyond a form with an ID and a secret, and the
+platforms that need them.
 
-| ability | platforms | which |
+| feature | number of platforms | platforms |
 |---|---|---|
 {abilities}
 
 ## Notes
 
-The notes list limits, unusual behaviour and uncertain facts. «Not verified» means that a fact is
+The notes list limits, unusual behaviour and uncertain facts. "Not verified" means that a fact is
 well known, but was not checked again when the file was written.
 
 {notes}
