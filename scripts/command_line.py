@@ -51,7 +51,7 @@ def page(text: str) -> str:
         lines += ["", f"### keyturn {name}", "", " ".join([f"{command.summary}.", details]).strip()]
         lines += ["", f"`{usage(name)}`"]
         if command.arguments:
-            lines += ["", "| argument | what |", "|---|---|"]
+            lines += ["", "| argument | description |", "|---|---|"]
             lines += [f"| `{_names(*each)}` | {_cell(*each)} |" for each in _listed(name)]
         lines += ["", f"Examples: {' · '.join(f'`{each}`' for each in about(name).examples)}"]
     return f"{before}{START}{chr(10).join(lines)}\n{after}"

@@ -338,7 +338,7 @@ def test_each_token_endpoint_is_connected_to(
     monkeypatch.setenv("KEYTURN_CA_FILE", str(tmp_path / "authority.pem"))
     _, rows = examine()
     found = rows[f"endpoint https://127.0.0.1:{port}"]
-    assert (found["result"], found["found"]) == ("ok", "a connection and TLS; no request was sent")
+    assert (found["result"], found["found"]) == ("ok", "connected with TLS; no request was sent")
     assert {*received} <= {b""}
 
 

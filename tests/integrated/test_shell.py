@@ -147,7 +147,7 @@ def test_kubectl(shell: Shell, run: Callable[..., str]) -> None:
     record(
         platform="kubectl",
         version=run("sh", "-c", VERSION, **configuration),
-        extension_point="`exec`; the command after the one that met the 401 succeeds",
+        extension_point="`exec`; the command that receives the 401 fails, the next one succeeds",
         lines=block.strip().count("\n") + 1,
         secrets=STORED,
         **SURVIVED | {"healed": False},

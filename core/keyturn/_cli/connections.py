@@ -86,7 +86,7 @@ def connections_remove(arguments: argparse.Namespace) -> int:
     configured = _config.read(arguments.config)
     name, path = configured.find(arguments.name), configured.file()
     if not arguments.yes and questions.has_terminal():
-        question = f"Remove connection {name} and its stored secrets (yes, no)"
+        question = f"Remove connection {name} and its stored secrets? (yes, no)"
         if questions.ask(question, "no", ("yes", "no")) == "no":
             questions.say("keyturn: nothing was changed.")
             return FAILED
@@ -248,7 +248,7 @@ def _check(configured: Configuration, name: str) -> None:
         if not questions.has_terminal():
             raise
         code = report(error)
-        if questions.ask("Add the connection anyway (yes, no)", "no", ("yes", "no")) == "no":
+        if questions.ask("Add the connection anyway? (yes, no)", "no", ("yes", "no")) == "no":
             raise SystemExit(code) from None
     else:
         questions.say(

@@ -192,5 +192,5 @@ def _endpoint(where: str, request: TokenRequest) -> Finding:
         reach(request, _SECONDS)
     except errors.KeyturnError as error:
         return _failure(f"endpoint {where}", error)
-    secured = "a connection and TLS" if where.startswith("https:") else "a connection"
+    secured = "connected with TLS" if where.startswith("https:") else "connected"
     return Finding(f"endpoint {where}", "ok", f"{secured}; no request was sent")

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 # Short enough for a label of the example's host.
 _NAME_REGEX = re.compile(r"[a-z](?:-?[a-z0-9]){0,30}")
 _NEXT_STEPS = """
-keyturn: the distribution is complete. Next, in {directory}:
+keyturn: the distribution is complete. Next, run these commands in {directory}:
   pip install --editable '.[test]'
   pytest
-README.md lists what remains until the first release."""
+README.md lists what to do before the first release."""
 
 
 class _Template(string.Template):
