@@ -3,7 +3,7 @@
 Each adapter is a module named after its client, imported on first use:
 `keyturn.integrations.aiohttp`, `.airbyte`, `.airflow`, `.dagster`, `.django`, `.dlt`, `.httpie`,
 `.httpx`, `.httpx2`, `.niquests`, `.prefect`, `.requests`, `.scrapy`, `.singer` and `.urllib3`.
-`RequestAuth` is for the authors of others. `keyturn.integrations.opentelemetry` reports token
+`RequestAuth` is for authors of other adapters. `keyturn.integrations.opentelemetry` reports token
 requests.
 """
 

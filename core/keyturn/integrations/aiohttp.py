@@ -33,12 +33,12 @@ class KeyturnAuth(Adapter):
     it keeps all other headers of the caller. After a 401 for a refused token, keyturn renews the
     token and sends the request once more. The API's own response is returned when the body is not
     in memory as bytes, string, JSON or a plain form, or when there is no other token. This reads
-    the whole body of a 401: `read()`, `text()` and `json()` of the response give it, its `content`
-    doesn't.
+    the whole body of a 401: `read()`, `text()` and `json()` of the response return it; its
+    `content` is then empty.
 
     aiohttp calls a middleware for each redirect. A redirected request has the added headers only if
     it leads to the API's origin, and no earlier redirect led elsewhere. List it first, so that it
-    is called by the task that makes the request. aiohttp takes user information off a URL
+    is called by the task that makes the request. aiohttp removes user information from a URL
     beforehand; it counts as a caller's `Authorization`.
 
     Args:
@@ -48,7 +48,7 @@ class KeyturnAuth(Adapter):
     Raises:
         keyturn.errors.ForeignOrigin: The URL is not at the API's origin (RFC 6454); the request
             isn't sent.
-        keyturn.errors.ConfigurationError: Another client than aiohttp uses it.
+        keyturn.errors.ConfigurationError: A client other than aiohttp uses it.
         keyturn.errors.KeyturnError: No token can be acquired.
 
     Example:

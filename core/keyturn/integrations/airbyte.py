@@ -31,9 +31,9 @@ class KeyturnAuthenticator(KeyturnAuth, DeclarativeAuthenticator):
     `keyturn.integrations.airbyte.KeyturnAuthenticator`, and whose `provider` or `connection` is the
     source of the tokens. In Python, it is the authenticator of an `HttpStream`.
 
-    The settings of a provider are those of the connector's configuration. An end user may have
-    filled it in, so by default they can reach public addresses only. The tokens are masked in what
-    the connector logs.
+    The settings of a provider come from the connector's configuration. An end user may have filled
+    it in, so by default the connection reaches public addresses only. The connector's logs mask the
+    tokens.
 
     Args:
         connection: A connection, or the name of a configured one.

@@ -27,7 +27,7 @@ class KeyturnHook(BaseHook):
     """A connection of type `keyturn`, in Airflow's own store.
 
     Airflow's login and password are the settings `client_id` and `client_secret`. The provider's
-    name and its other settings are in the extra. All secrets are masked in the logs of tasks.
+    name and its other settings are in the extra field. All secrets are masked in the logs of tasks.
 
     Args:
         keyturn_conn_id: The ID of Airflow's connection, which is read on first use. Only the ID and

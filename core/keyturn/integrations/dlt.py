@@ -31,7 +31,7 @@ class KeyturnAuth(AuthConfigBase):
     arguments, dlt resolves it from its configuration and its secrets, below `credentials` of the
     source: either `connection`, or `provider` and the table `settings`, which is a secret.
 
-    Made from a name, it can be pickled. A copy shares its connection.
+    An adapter made from a name can be pickled. A copy shares its connection.
 
     Args:
         connection: A connection, or the name of a configured one.

@@ -19,9 +19,10 @@ class KeyturnAuth(Flow, httpx.Auth):
     and sends the request once more. The API's own response is returned when the body is a stream (a
     form with files is one), or when there is no other token.
 
-    The added headers belong to one request: httpx doesn't copy it to a redirected one. A request
-    that was redirected within the API is sent again with it if its method is GET, HEAD or OPTIONS,
-    or if the API refused it. Like httpx' own authentication, this reads the whole body of a 401.
+    The added headers belong to one request: httpx doesn't copy them to a redirected request.
+    keyturn sends a request that was redirected within the API again, with the headers, if its
+    method is GET, HEAD or OPTIONS, or if the API refused it. Like httpx's own authentication, this
+    reads the whole body of a 401.
 
     Args:
         connection: A connection, or the name of a configured one. An adapter made from a name can
@@ -30,7 +31,7 @@ class KeyturnAuth(Flow, httpx.Auth):
     Raises:
         keyturn.errors.ForeignOrigin: The URL is not at the API's origin (RFC 6454); the request
             isn't sent.
-        keyturn.errors.ConfigurationError: Another client than httpx uses it.
+        keyturn.errors.ConfigurationError: A client other than httpx uses it.
         keyturn.errors.KeyturnError: No token can be acquired.
 
     Example:
