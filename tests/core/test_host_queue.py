@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-import attrs
 import pytest
 
 from keyturn import errors
+from keyturn._clock import Clock
 from keyturn._rate_limit import from_entry
 from keyturn._tokens.host_queue import QUEUED, HostQueue
 from keyturn._tokens.rate_limiter import SharedBuckets, shared_key
@@ -233,7 +233,7 @@ def test_recovered_host_gets_all_waiting_requests(world: World, server: Delaying
     def recover(_: float) -> None:
         world.store.delete(KEY)  # as a prompt response does
 
-    clock = attrs.evolve(world.clock.clock, sleep=recover)
+    clock = Clock(world.clock.clock.time, world.clock.clock.monotonic, recover)
     queue = HostQueue(SharedBuckets(ResilientStore(world.store), clock, KEY), URL, 30)
     queue.enter(0.0)
     assert not is_queued(world)
