@@ -73,7 +73,9 @@ def test_each_token_request_is_an_event(world: World, plugin: list[Event]) -> No
     connection.invalidate(first)
     world.land()
     second = connection.token()
+    world.land()  # listeners are called after the caller has its token
     connection.token(stale=second)
+    world.land()
     world.clock.advance(3400)
     connection.token()
     world.land()
