@@ -347,6 +347,26 @@ def test_times_of_an_assertion_use_the_clock_of_the_connection() -> None:
     assert (claims["iat"], claims["exp"]) == (5_000_000_000, 5_000_000_060)
 
 
+def test_each_step_of_a_chain_is_digested_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fingerprint of a chain whose steps share others would take exponential time."""
+    digests = []
+    original = hashlib.sha256
+
+    def counted(content: bytes) -> object:
+        digests.append(content)
+        return original(content)
+
+    monkeypatch.setattr(hashlib, "sha256", counted)
+    request = TokenRequest("p", "https://a.example/first")
+    for number in range(9):
+        both = (("one", request), ("other", request))
+        request = TokenRequest("p", f"https://a.example/{number}", steps=both)
+
+    request.with_fingerprint(b"key")
+
+    assert len(digests) == 10
+
+
 class Failing(Listed):
     """A value whose computation fails with a message that contains a secret."""
 
