@@ -6,9 +6,11 @@ import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.core.bare_fork import BARE_FORK
 
 import keyturn
@@ -417,17 +419,78 @@ def test_token_at_interpreter_shutdown(
     assert server.requests == 4 + (state == "used")
 
 
-FINALIZING = (
+def _pem(key: Any) -> str:
+    encoded: bytes = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return encoded.decode()
+
+
+KEYS = (
+    _pem(rsa.generate_private_key(65537, 2048)),
+    _pem(ec.generate_private_key(ec.SECP256R1())),
+)
+# A connection for each kind of data whose modules few providers need.
+KINDS = (
     BEGIN
     + """
+key, curve_key = sys.argv[3:]
+secret = {"client_id": "cid", "client_secret": "s3cret-for-tests-of-at-least-32-bytes"}
+jwt = {"client_authentication": "private_key_jwt"}
+signed = {"template": "{client_id}", "digest": "sha256", "signing_key": "{private_key}"}
+times = {each: {"time": each} for each in ("http_date", "rfc3339", "epoch")}
+names = {f"X-{each}": f"{{{each}}}" for each in times}
+kinds = {
+    "basic": ({"client_authentication": "client_secret_basic"}, secret),
+    "secret-jwt": ({"client_authentication": "client_secret_jwt"}, secret),
+    "key-jwt": (jwt, {"client_id": "cid", "private_key": key}),
+    "curve-jwt": (
+        {**jwt, "assertion_algorithm": "ES256"}, {"client_id": "cid", "private_key": curve_key}
+    ),
+    "named-jwt": (
+        {**jwt, "parameters": {"client_assertion": "{assertion}"}},
+        {"client_id": "cid", "private_key": key},
+    ),
+    "signed": (
+        {**jwt, "values": {"sig": signed}, "token_headers": {"X-Sig": "{sig}"}},
+        {"client_id": "cid", "private_key": key},
+    ),
+    "times": ({"values": times, "token_headers": names}, secret),
+    "random": ({"token_headers": {"X-Id": "{uuid}"}}, secret),
+    "json": ({"body_format": "json", "parameters": {"x": {"a": "{client_id}"}}}, secret),
+    "api": ({"values": {"id": {"template": "{uuid}"}}, "api_headers": {"X-Id": "{id}"}}, secret),
+    "query": ({"api_query": {"id": "{client_id}"}}, secret),
+    "steps": (
+        {
+            "previous": {"token_url": f"{url}/first"},
+            "parameters": {"first": "{previous.access_token}"},
+        },
+        secret,
+    ),
+}
+connections = {
+    name: keyturn.connect(
+        keyturn.plugins.provider_from_data({"name": name, "token_url": f"{url}/token", **data}),
+        settings, store="memory://", rate_limit="none",
+    )
+    for name, (data, settings) in kinds.items()
+}
+"""
+)
+FINALIZING = (
+    KINDS
+    + """
 class Farewell:
-    def __init__(self):
-        self.connection = connect()
-        self.connection.token()
+    def __init__(self, connection):
+        self.connection = connection
+        self.connection.headers()
         self.connection.forget()
     def __del__(self):
-        print(self.connection.token().access_token, flush=True)
-farewell = Farewell()
+        try:
+            self.connection.headers()
+        except BaseException as error:
+            print(error, flush=True)
+        else:
+            print("token", flush=True)
+farewells = [*map(Farewell, connections.values())]
 """
 )
 
@@ -435,8 +498,67 @@ farewell = Farewell()
 def test_token_while_the_interpreter_clears_its_modules(
     endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
 ) -> None:
-    """A destructor that needs a token would wait forever, because no other thread runs."""
-    assert run_new_python(FINALIZING, endpoint().url, tmp_path) == "token-2"
+    """A destructor that needs a token would wait forever, or fail at a second import."""
+    printed = run_new_python(FINALIZING, endpoint().url, tmp_path, *KEYS).split("\n")
+
+    # cryptography, and Python's dates, import a module each time.
+    assert printed.count("token") == 10
+    failed = [each.split(":")[0] for each in printed if "Python is ending" in each]
+    assert sorted(failed) == ["curve-jwt", "times"]
+
+
+ENDING = (
+    KINDS
+    + """
+class Farewell:
+    def __del__(self):
+        for name in "secret-jwt", "steps":
+            try:
+                connections[name].token()
+            except keyturn.errors.KeyturnError as error:
+                print(error, flush=True)
+farewell = Farewell()
+"""
+)
+
+
+def test_import_while_the_interpreter_ends_is_no_defect_of_keyturn(
+    endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
+) -> None:
+    """A destructor's first token request would be reported as a bug, with no advice."""
+    printed = run_new_python(ENDING, endpoint().url, tmp_path, *KEYS)
+
+    assert printed.count("Do this earlier: before the program ends") == 2
+    assert "bug" not in printed
+
+
+UNLOCKED = (
+    KINDS
+    + """
+from keyturn._common.once import importing
+
+unlocked = set()
+class Watch:
+    def find_spec(name, *_):
+        if not importing._lock.get()._is_owned():
+            unlocked.add(name)
+def ask():
+    for connection in connections.values():
+        connection.headers()
+sys.meta_path.insert(0, Watch)
+thread = threading.Thread(target=ask)
+thread.start()
+thread.join()
+print(sorted(unlocked))
+"""
+)
+
+
+def test_first_token_imports_nothing_without_the_lock(
+    endpoint: Callable[..., Endpoint], run_new_python: RunPython, tmp_path: Path
+) -> None:
+    """A child that is forked during such an import would wait forever at the same import."""
+    assert run_new_python(UNLOCKED, endpoint().url, tmp_path, *KEYS) == "[]"
 
 
 SUBINTERPRETER = (

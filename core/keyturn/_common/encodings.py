@@ -6,6 +6,8 @@ import base64
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from keyturn._common.once import library
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -123,9 +125,9 @@ def _unescape(match: re.Match[str]) -> str:
         return chr(int(match["octal"], 8))
     if match["short"]:
         return _SHORT_ESCAPES.get(escape[1], escape[1])
-    import html  # 15 ms to import, for the response of a server that failed
-
-    return html.unescape(escape)
+    # 15 ms to import, for the response of a server that failed.
+    unescaped: str = library("html").unescape(escape)
+    return unescaped
 
 
 def _decoded(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import logging  # pyright: ignore[reportUnusedImport]  # noqa: F401 - see ForkSafeLock
 import os
 import threading
@@ -112,3 +113,16 @@ class cached_once(Generic[P, T]):  # noqa: N801 - a decorator
                 if in_turn:
                     lock.release()
         return self._values[args]
+
+
+@cached_once
+def library(name: str) -> Any:
+    """Import a module that few processes need; never one of keyturn's, which checks must see.
+
+    It is kept: nothing can be imported while an interpreter ends, not even again.
+
+    Args:
+        name: The module's full name.
+    """
+    with importing:
+        return importlib.import_module(name)

@@ -18,7 +18,7 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from keyturn._common.names import escaped
-from keyturn._common.once import importing
+from keyturn._common.once import cached_once, importing
 from keyturn.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
@@ -52,6 +52,17 @@ _PUBLIC = (
 _ESCAPE_REGEX = re.compile(r"%[0-9A-Fa-fu]|\\|&#?\w+;")
 # Case is ignored, and a form has `+` for a space.
 _FOLDED = {each: each + 32 for each in range(ord("A"), ord("Z") + 1)} | {ord("+"): " "}
+
+
+@cached_once
+def encodings() -> Any:
+    """Import what decodes strings: it takes a millisecond, and few strings of a server are shown.
+
+    It is kept: nothing can be imported while an interpreter ends, not even again.
+    """
+    with importing:
+        from keyturn._common import encodings
+    return encodings
 
 
 class Redaction:
@@ -134,10 +145,7 @@ class Redaction:
         """Return whether each character is hidden."""
         blots = bytearray(len(text))
         if self._words or self._least:
-            with importing:  # a millisecond to import, for the response of a server that failed
-                from keyturn._common.encodings import views
-
-            for view in views(text, self._least):
+            for view in encodings().views(text, self._least):
                 found = [*self._found(view)]
                 starts, ends = view.places() if found else ((), ())
                 for start, end in found:
@@ -185,11 +193,8 @@ def _unescaped(bare: str) -> list[str]:
     """Return the decoded forms of a secret that may contain escapes, such as `%25`."""
     if not _ESCAPE_REGEX.search(bare):
         return []
-    with importing:
-        from keyturn._common.encodings import views
-
     # A backslash at its end escapes the next character.
-    made = {view.text.rstrip("\\") for view in views(bare, 0)}
+    made = {view.text.rstrip("\\") for view in encodings().views(bare, 0)}
     return [*made, *map(_as_bytes, made)]
 
 

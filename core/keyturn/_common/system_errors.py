@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 
 ADVICE = "Correct this on the system."
 _OPEN_FILES = "Raise the limit of open files (ulimit -n), or close open files."
@@ -14,6 +15,8 @@ def system_failure(error: BaseException) -> str | None:
 
     The error's own message is not used: a plugin may have put a secret into it.
     """
+    if isinstance(error, ImportError) and sys.is_finalizing():
+        return "Python is ending, and imports no module"
     number = errno.ENOMEM if isinstance(error, MemoryError) else None
     if isinstance(error, OSError):
         number = error.errno
@@ -22,5 +25,7 @@ def system_failure(error: BaseException) -> str | None:
 
 def advice(error: BaseException) -> str:
     """Return what a user can do about a failure of the system."""
+    if isinstance(error, ImportError):
+        return "Do this earlier: before the program ends, or in a function for `atexit`."
     number = getattr(error, "errno", None)
     return _OPEN_FILES if number in {errno.EMFILE, errno.ENFILE} else ADVICE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from keyturn._common.once import library
+
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
@@ -19,10 +21,7 @@ def timezone_problem(name: str) -> str | None:
 
 def zone_of(name: str) -> dt.tzinfo:
     """Return a time zone by its name."""
-    import datetime as dt
-
-    if name == "UTC":
-        return dt.UTC
-    import zoneinfo
-
-    return zoneinfo.ZoneInfo(name)
+    found: dt.tzinfo = (
+        library("datetime").UTC if name == "UTC" else library("zoneinfo").ZoneInfo(name)
+    )
+    return found

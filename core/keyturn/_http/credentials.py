@@ -14,7 +14,7 @@ import attrs
 from keyturn import errors
 from keyturn._common.base64url import base64url
 from keyturn._common.names import publish, shown
-from keyturn._common.once import importing
+from keyturn._common.once import library
 from keyturn._http.keys import jwk_of, private_key_problem
 from keyturn._http.values import (
     DynamicValue,
@@ -122,12 +122,12 @@ class ClientAssertion(DynamicValue):
         )
         if problem := private_key_problem(self.private_key.reveal()):
             raise errors.ConfigurationError(f"{what}: it {problem}.", hint=hint)
-        with importing:
-            from joserfc import jwt
+        jwt = library("joserfc.jwt")
 
         def sign() -> str:
             key = _signing_key(self.private_key.reveal(), _KEY_TYPES[self.algorithm[:2]])
-            return jwt.encode(header, claims, key, algorithms=[self.algorithm])
+            signed: str = jwt.encode(header, claims, key, algorithms=[self.algorithm])
+            return signed
 
         return usable(sign, what, hint)
 
@@ -158,9 +158,8 @@ class ClientAssertion(DynamicValue):
 
 @functools.lru_cache(maxsize=16)  # to read an RSA key, OpenSSL tests its primes: 50 ms of CPU
 def _signing_key(text: str, kind: Literal["RSA", "EC", "OKP"]) -> Any:
-    from joserfc import jwk
-
-    return jwk.JWKRegistry.import_key(jwk_of(text) or text, kind)
+    library("cryptography.hazmat.backends.openssl.backend")  # cryptography would import it later
+    return library("joserfc.jwk").JWKRegistry.import_key(jwk_of(text) or text, kind)
 
 
 def _claim(value: Value, now: float) -> Any:

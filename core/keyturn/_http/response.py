@@ -11,6 +11,7 @@ import attrs
 
 from keyturn import errors
 from keyturn._common.names import publish, shown
+from keyturn._common.once import library
 from keyturn._common.redaction import Redaction
 from keyturn._http.error_codes import (
     OAUTH_CODES,
@@ -211,14 +212,10 @@ def date_header(response: Response) -> float:
 
 def http_date(text: str) -> float | None:
     """Return an HTTP date (RFC 9110 section 5.6.7) in epoch seconds, or None."""
-    from email.utils import (
-        mktime_tz,
-        parsedate_tz,
-    )  # imported here, because it takes 10 ms, for a rare form
-
+    dates = library("email.utils")  # imported here, because it takes 10 ms, for a rare form
     try:
-        parts = parsedate_tz(text)
-        return float(mktime_tz((*parts[:9], parts[9] or 0))) if parts else None
+        parts = dates.parsedate_tz(text)
+        return float(dates.mktime_tz((*parts[:9], parts[9] or 0))) if parts else None
     except (ValueError, OverflowError):
         return None
 

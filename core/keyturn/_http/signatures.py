@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._common.once import importing
+from keyturn._common.once import library
 from keyturn._http.composed import Composed, secrets_in
 from keyturn._http.keys import jwk_of, private_key_problem
 from keyturn._http.values import make, usable
@@ -49,20 +49,17 @@ class Signed(Composed):
 
 @functools.lru_cache(maxsize=16)  # to read an RSA key, OpenSSL tests its primes: 50 ms of CPU
 def _private_key(text: str) -> Any:
-    with importing:
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-        from joserfc import jwk
-
+    library("cryptography.hazmat.backends.openssl.backend")  # cryptography would import it later
+    load_pem = library("cryptography.hazmat.primitives.serialization").load_pem_private_key
     if found := jwk_of(text):
-        return jwk.JWKRegistry.import_key(found).raw_value
-    return load_pem_private_key(text.encode(), None)
+        return library("joserfc.jwk").JWKRegistry.import_key(found).raw_value
+    return load_pem(text.encode(), None)
 
 
 def _sign(key: Any, content: bytes, digest: str) -> bytes:
-    with importing:
-        from cryptography.hazmat.primitives import hashes
-        from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-
+    kinds = "cryptography.hazmat.primitives"
+    hashes = library(f"{kinds}.hashes")
+    ec, padding, rsa = (library(f"{kinds}.asymmetric.{each}") for each in ("ec", "padding", "rsa"))
     algorithm = getattr(hashes, digest.upper())()
     signed: bytes
     if isinstance(key, rsa.RSAPrivateKey):

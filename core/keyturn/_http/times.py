@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import attrs
 
 from keyturn._common.names import shown
+from keyturn._common.once import library
 from keyturn._common.zones import zone_of
 from keyturn._http.values import DynamicValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from keyturn._secret import Secret
 
@@ -48,16 +50,13 @@ class Time(DynamicValue):
     __repr__ = shown
 
     def value(self, now: float) -> str:
-        import datetime as dt  # few providers need it
-
         end = now + self.offset
         if self.form.startswith("epoch"):
             return str(int(end * (1000 if self.form == "epoch_milliseconds" else 1)))
         if self.form == "http_date":
-            from email.utils import formatdate
-
-            return formatdate(end, usegmt=True)
-        moment = dt.datetime.fromtimestamp(end, zone_of(self.zone))
+            date: str = library("email.utils").formatdate(end, usegmt=True)
+            return date
+        moment: datetime = library("datetime").datetime.fromtimestamp(end, zone_of(self.zone))
         if self.form.startswith("rfc3339"):
             precision = "milliseconds" if self.form.endswith("milliseconds") else "seconds"
             return moment.isoformat(timespec=precision).replace("+00:00", "Z")

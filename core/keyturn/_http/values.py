@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
+from keyturn._common.once import library
 from keyturn._common.redaction import Redaction
 from keyturn._common.system_errors import advice, system_failure
 from keyturn._secret import Secret
@@ -56,9 +57,7 @@ class RandomId(DynamicValue):
     """A random UUID (RFC 9562 section 5.4), as some platforms require for each request."""
 
     def value(self, now: float) -> str:
-        import uuid  # few providers need it
-
-        return str(uuid.uuid4())
+        return str(library("uuid").uuid4())
 
     def inputs(self) -> Iterable[str | Secret]:
         return ()  # a UUID has no constant input
@@ -164,6 +163,8 @@ def usable(make: Callable[[], T], what: str, hint: str) -> T:
         return make()
     except Exception as error:  # noqa: BLE001 - as said
         problem = getattr(error, "strerror", None) or type(error).__name__
+        if isinstance(error, ImportError) and (ending := system_failure(error)):
+            problem, hint = ending, advice(error)
     raise errors.ConfigurationError(f"{what} ({problem}).", hint=hint)
 
 

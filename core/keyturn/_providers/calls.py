@@ -9,11 +9,11 @@ from types import NoneType
 from typing import Any, ParamSpec, TypeVar
 
 from keyturn import errors
-from keyturn._common.once import importing
 from keyturn._common.redaction import Redaction
 from keyturn._http.request import TokenRequest
 from keyturn._http.values import DEFECT, defect
 from keyturn._http.values import translate_errors as translate
+from keyturn._providers import later
 from keyturn._providers.provider import Provider
 from keyturn._providers.settings import Settings
 from keyturn._secret import Secret
@@ -42,11 +42,9 @@ def secrets_in(provider: Any, *known: object) -> list[Secret]:
         elif isinstance(each, Settings):
             found += [value for value in vars(each).values() if isinstance(value, Secret)]
         else:  # few calls have a response
-            with importing:
-                from keyturn._http.response import Response
-                from keyturn._providers.token_response import received_tokens
-            if isinstance(each, Response):
-                found += received_tokens(each, provider, provider.token_status)
+            read = later.responses()
+            if isinstance(each, read.Response):
+                found += read.received_tokens(each, provider, provider.token_status)
     return found
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from keyturn._common.once import importing
-from keyturn._providers import templates
+from keyturn._providers import later, templates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,9 +42,7 @@ def authentication(
     client_id: str | None = getattr(settings, "client_id", None)
     secret: Secret | None = getattr(settings, "client_secret", None)
     if secret is not None and way in {"client_secret_basic", "client_secret_basic_raw"}:
-        with importing:
-            from keyturn._http.credentials import BasicCredentials
-        credentials = BasicCredentials(
+        credentials = later.credentials().BasicCredentials(
             client_id or "", secret, form_encoded=way == "client_secret_basic"
         )
         return (), (("Authorization", credentials),)
@@ -57,9 +54,7 @@ def authentication(
         # RFC 7521 section 4.2; where a JWT is the grant itself (section 4.1), it has no type.
         is_authentication = provider.assertion_name == "client_assertion"
         kind = (("client_assertion_type", _ASSERTION_TYPE),) if is_authentication else ()
-        with importing:
-            from keyturn._providers.client_assertion import assertion
-        signed = assertion(provider, settings, url, names)
+        signed = later.signed_jwts().assertion(provider, settings, url, names)
         return (*pairs, *kind, (provider.assertion_name, signed)), ()
     return ((), pairs) if way == "client_secret_headers" else (pairs, ())
 
@@ -83,6 +78,7 @@ def certificate(settings: Settings) -> ClientCertificate | None:
     path, key, password = (getattr(settings, name, None) for name in names)
     if path is None:
         return None
-    with importing:
-        from keyturn._http.credentials import ClientCertificate
-    return ClientCertificate(path, key=key, password=password)
+    made: ClientCertificate = later.credentials().ClientCertificate(
+        path, key=key, password=password
+    )
+    return made

@@ -24,6 +24,54 @@ def responses() -> Any:
 
 
 @cached_once
+def signed_jwts() -> Any:
+    """Import what signs the JWT of a client."""
+    with importing:
+        from keyturn._providers import client_assertion
+    return client_assertion
+
+
+@cached_once
+def steps() -> Any:
+    """Import what providers with earlier steps need."""
+    with importing:
+        from keyturn._providers import steps
+    return steps
+
+
+@cached_once
+def named_values() -> Any:
+    """Import what computes a provider's values."""
+    with importing:
+        from keyturn._providers import named_values
+    return named_values
+
+
+@cached_once
+def composed() -> Any:
+    """Import what makes one value of several, and JSON."""
+    with importing:
+        from keyturn._http import composed
+    return composed
+
+
+@cached_once
+def signatures() -> Any:
+    """Import what signs a value with a private key."""
+    with importing:
+        from keyturn._http import signatures
+    return signatures
+
+
+@cached_once
+def credentials() -> Any:
+    """Import what a certificate and HTTP Basic need."""
+    with importing:
+        from keyturn._http import credentials
+    return credentials
+
+
+@cached_once
 def api_requests() -> Any:
     """Import what few providers need for API requests."""
     global api_authorization  # noqa: PLW0603 - see there

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from keyturn import errors
+from keyturn._common.once import library
 from keyturn._common.zones import zone_of
 from keyturn._http.response import date_header, http_date, json_of
 from keyturn._token import MAX_LIFETIME
@@ -156,22 +157,19 @@ def _number(value: Any, form: str, zone: str = "UTC") -> float | None:
 
 
 def _date(value: str, form: str, zone: str) -> float | None:
-    import datetime as dt  # only platforms that send a date need it
-
+    moments = library("datetime").datetime  # only platforms that send a date need it
     try:
         if form == "date":
-            return _epoch(dt.datetime.fromisoformat(value), zone)
-        return _epoch(dt.datetime.strptime(value, form), zone)  # noqa: DTZ007 - see `_epoch`
+            return _epoch(moments.fromisoformat(value), zone)
+        return _epoch(moments.strptime(value, form), zone)
     except (ValueError, OverflowError):
         return None
 
 
 def _epoch(moment: dt.datetime, zone: str) -> float:
     """Return a time in epoch seconds; one without an offset is in the time zone."""
-    import calendar  # as above
-
     offset = (moment if moment.tzinfo else moment.replace(tzinfo=zone_of(zone))).utcoffset()
-    seconds = calendar.timegm(moment.timetuple()) + moment.microsecond / 1e6
+    seconds: float = library("calendar").timegm(moment.timetuple()) + moment.microsecond / 1e6
     return seconds - (offset.total_seconds() if offset else 0.0)
 
 

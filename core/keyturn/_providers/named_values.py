@@ -15,7 +15,7 @@ from keyturn._common.zones import timezone_problem
 from keyturn._http.composed import Composed, Digest, RequestPart
 from keyturn._http.times import Time, time_problem
 from keyturn._http.values import DynamicValue, RandomId, Value
-from keyturn._providers import templates
+from keyturn._providers import later, templates
 from keyturn._providers.kinds import choice_problem, fields_of
 from keyturn._providers.lifetimes import duration
 
@@ -105,9 +105,7 @@ def _value(
     usual = "base64" if is_signed else "hex" if digest else ""
     kind = Composed
     if is_signed:
-        from keyturn._http.signatures import Signed  # few providers need it
-
-        kind = Signed
+        kind = later.signatures().Signed
     return kind(
         parts=(content,),
         name=name,

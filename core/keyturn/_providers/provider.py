@@ -7,7 +7,6 @@ import json
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from keyturn import errors
-from keyturn._common.once import importing
 from keyturn._http.request import TokenRequest
 from keyturn._http.urls import is_below, origin, url_problem
 from keyturn._http.values import reveal
@@ -102,9 +101,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         grant = (("grant_type", self.grant_type),) if self.grant_type else ()
         names = self._names(settings)
         if self.client_authentication in SIGNED and names_assertion(self):
-            with importing:
-                from keyturn._providers.client_assertion import with_assertion
-            names = with_assertion(self, settings, url, names)
+            names = later.signed_jwts().with_assertion(self, settings, url, names)
         parameters, headers = authentication(self, settings, url, names)
         if self.content_type:
             headers = (("Content-Type", self.content_type), *headers)
@@ -198,13 +195,11 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
             return self.expand(self.api_url, settings)
         if token is None:
             return None
-        with importing:
-            from keyturn._http.steps import step_value
         found = later.responses().field_of(dict(token.extra), self.api_url_field)
         if isinstance(found, str) and url_problem(found) is None:
             own = settings.token_url or self.expand(self.token_url, settings)
             is_below_one = any(is_below(found, domain) for domain in self.api_domains)
-            is_known = not self.api_domains and step_value(own) is None
+            is_known = not self.api_domains and later.steps().step_value(own) is None
             if is_below_one or (is_known and origin(found) == origin(own)):
                 return found.rstrip("/")
         where = " or ".join(self.api_domains) or "the token endpoint's host"
@@ -274,21 +269,17 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         """
         if self.previous is None and self.discovery is None:
             return templates.address(template, settings)
-        with importing:
-            from keyturn._providers import steps
-        return steps.expand(template, settings, steps.StepNames(self))
+        steps = later.steps()
+        address: str = steps.expand(template, settings, steps.StepNames(self))
+        return address
 
     def _names(self, settings: S) -> Mapping[str, Value | None]:
         """Return the values of other steps, and those of `values`, by their names in templates."""
         names: Mapping[str, Value | None] = NO_TABLE
         if self.previous is not None or self.discovery is not None:
-            with importing:
-                from keyturn._providers.steps import StepNames
-            names = StepNames(self)
+            names = later.steps().StepNames(self)
         if self.values:
-            with importing:
-                from keyturn._providers.named_values import named_values
-            names = named_values(self.values, settings, names)
+            names = later.named_values().named_values(self.values, settings, names)
         return names
 
     def _names_scope(self) -> bool:

@@ -6,7 +6,7 @@ import codecs
 from typing import TYPE_CHECKING, Any, Never
 from urllib.parse import parse_qsl
 
-from keyturn._common.once import importing
+from keyturn._common.once import library
 from keyturn._http.response import Response, has_json_type, json_of, media_type_of
 
 if TYPE_CHECKING:
@@ -76,8 +76,7 @@ def xml_of(body: bytes, encoding: str = "utf-8") -> Any:
     children nor attributes is a string. A document type is refused, and with it every entity but
     the five of XML itself; so are more than 64 levels.
     """
-    with importing:
-        from xml.parsers import expat
+    expat = library("xml.parsers.expat")
 
     levels: list[tuple[dict[str, Any], list[str]]] = [({}, [])]
 

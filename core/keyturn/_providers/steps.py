@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -74,8 +73,10 @@ def _own_settings(provider: Provider[Any], step: Provider[Any], settings: Settin
     Where the setting `token_url` leads to another origin than the provider's own, a step at that
     origin follows: a secret of a staging system must not go to production.
     """
-    own = copy.copy(settings)
+    # Not with `copy`, which imports a module: nothing can be imported while an interpreter ends.
+    own = object.__new__(type(settings))
     overrides = vars(own)
+    overrides.update(vars(settings))
     moved = overrides["token_url"]
     overrides.update(token_url=None, api_url=None, revocation_url=None)
     if moved is None or step_value(provider.token_url) or step_value(step.token_url):

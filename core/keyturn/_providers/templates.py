@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from keyturn import errors
-from keyturn._common.once import importing
 from keyturn._http.encoders import Encoding, encoded
 from keyturn._http.urls import url_problem
 from keyturn._http.values import DynamicValue, RandomId, Value
+from keyturn._providers import later
 from keyturn._providers.kinds import fields_of, kind_of
 from keyturn._secret import Secret
 
@@ -163,9 +163,8 @@ def render(
         if value is None:
             return None
         if form and not isinstance(value, (str, Secret)):
-            with importing:
-                from keyturn._http.composed import as_json
-            return as_json(value)
+            as_json: Value = later.composed().as_json(value)
+            return as_json
         if isinstance(value, DynamicValue):
             made = _added(parts, made + literal, value, encoding, is_secret=is_secret)
             is_secret = False
@@ -182,9 +181,8 @@ def render(
 
 
 def _composed(*parts: Value, encoding: Encoding = "") -> Value:
-    with importing:
-        from keyturn._http.composed import Composed
-    return Composed(parts=parts, encoding=encoding)
+    composed: Value = later.composed().Composed(parts=parts, encoding=encoding)
+    return composed
 
 
 def _added(
@@ -215,18 +213,15 @@ def render_all(
 
 
 def _json(template: Any, settings: Settings, names: Mapping[str, Value | None]) -> Value:
-    with importing:
-        from keyturn._http.composed import Json
-    return Json(_tree(template, settings, names))
+    json: Value = later.composed().Json(_tree(template, settings, names))
+    return json
 
 
 def _tree(template: Any, settings: Settings, names: Mapping[str, Value | None]) -> Any:
     """Return a JSON value with the values of the templates in it, or None to leave it out."""
     if isinstance(template, str):
         value = render(template, settings, names)
-        from keyturn._http.composed import Json
-
-        return value.tree if isinstance(value, Json) else value
+        return value.tree if isinstance(value, later.composed().Json) else value
     if isinstance(template, (list, tuple)):
         values = (_tree(each, settings, names) for each in template)
         return [each for each in values if each is not None]

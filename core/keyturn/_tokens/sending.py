@@ -1,5 +1,6 @@
 """The modules that acquire a token if the store has none; see `keyturn._tokens.acquisition`."""
 
+from keyturn._common.redaction import encodings
 from keyturn._http.steps import known_address
 from keyturn._plugins import events
 from keyturn._tokens.previous import request_after_steps, with_steps
@@ -14,3 +15,6 @@ __all__ = [
     "request_token",
     "with_steps",
 ]
+
+# Kept for the message of a request that fails while the interpreter ends.
+encodings()
