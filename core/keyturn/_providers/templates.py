@@ -220,7 +220,7 @@ def _json(template: Any, settings: Settings, names: Mapping[str, Value | None]) 
 def _tree(template: Any, settings: Settings, names: Mapping[str, Value | None]) -> Any:
     """Return a JSON value with the values of the templates in it, or None to leave it out."""
     if isinstance(template, str):
-        value = render(template, settings, names)
+        value: Any = render(template, settings, names)
         return value.tree if isinstance(value, later.composed().Json) else value
     if isinstance(template, (list, tuple)):
         values = (_tree(each, settings, names) for each in template)
