@@ -12,6 +12,7 @@ import pytest
 
 import keyturn
 from keyturn import errors
+from keyturn._http.values import translate_errors, usable
 from keyturn._plugins.loading import plugin_manager
 
 if TYPE_CHECKING:
@@ -149,3 +150,34 @@ def test_process_without_a_free_file_descriptor(
     assert "ulimit -n" in found
     assert "defect" not in found
     assert token_type == "Bearer"
+
+
+def _refuse_import() -> str:
+    raise ImportError("sys.meta_path is None")
+
+
+def test_import_that_fails_while_python_ends_is_reported_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A destructor's failed import would be called a bug, or the key would be blamed."""
+    monkeypatch.setattr(sys, "is_finalizing", lambda: True)
+
+    for work in (
+        lambda: usable(_refuse_import, "private_key: can't sign", "Give a private key."),
+        lambda: translate_errors("provider acme", _refuse_import),
+    ):
+        with pytest.raises(errors.KeyturnError) as caught:
+            work()
+        assert "Python is ending, and imports no module" in caught.value.message
+        assert "before the program ends" in caught.value.hint
+
+
+def test_failed_import_in_a_running_program_keeps_its_own_advice() -> None:
+    """A library that is not installed would be reported as the end of the program."""
+    with pytest.raises(errors.ConfigurationError) as caught:
+        usable(_refuse_import, "private_key: can't sign", "Give a private key.")
+
+    assert (caught.value.message, caught.value.hint) == (
+        "private_key: can't sign (ImportError).",
+        "Give a private key.",
+    )
