@@ -52,7 +52,8 @@ def worker(number: int) -> dagster.AssetsDefinition:
 SECRETS = {"client_secret": dagster.EnvVar("SHOP_SECRET")}
 # What the user writes:
 shop = KeyturnResource(provider="orocommerce", settings=SETTINGS, secrets=SECRETS)
-# End of what the user writes. A literal secret, which the documentation advises against.
+# End of what the user writes.
+# A literal secret, which the documentation advises against.
 careless = KeyturnResource(
     provider="orocommerce", settings=SETTINGS, secrets={"client_secret": "made-up-careless-canary"}
 )
