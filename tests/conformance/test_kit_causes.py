@@ -58,19 +58,19 @@ class Many(keyturn.plugins.Provider[ManySettings]):
 
 
 class KeepsLast(Many):
-    """A provider of the main program, which a second process can't import; keeps the last label."""
+    """A provider of the main program, which a second process can't import; keeps labels."""
 
     __module__ = "__main__"
-    last = ""
+    last: ClassVar[dict[str, str]] = {}
 
     def token_request(self, settings: Any) -> keyturn.plugins.TokenRequest:
         """Return the usual request."""
-        self.last = settings.label
+        self.last[settings.client_id] = settings.label
         return super().token_request(settings)
 
     def api_request_headers(self, settings: Any, token: keyturn.Token) -> dict[str, str]:
-        """Return a header with the label of the connection that requested a token last."""
-        return {"X-Label": self.last}
+        """Return a header with the label for which the client requested a token last."""
+        return {"X-Label": self.last[settings.client_id]}
 
 
 def test_provider_of_the_main_program_is_checked_for_isolation_in_this_process() -> None:
@@ -127,6 +127,53 @@ def test_consequence_of_wrong_settings_or_data_is_not_reported_by_itself(
 
     assert list(report.failures) == [cause]
     assert set(report.repeated.values()) == {cause}
+
+
+class RefusesSettings(keyturn.plugins.ConfidentialSettings):
+    """Settings that are refused by a problem of two lines, which does not name the setting."""
+
+    shop: str = keyturn.plugins.setting("Shop", default="acme")
+
+    def problems(self) -> Iterator[str]:
+        """Yield a problem of a shop with other characters than letters."""
+        if not self.shop.isalpha():
+            yield "the name has digits:\nuse letters."
+
+
+class Refuses(keyturn.plugins.Provider[Any]):
+    """A provider with such settings."""
+
+    name = "acme"
+    settings = RefusesSettings
+    token_url = "https://{shop}.acme.example/token"
+
+
+class NamesSettings(RefusesSettings):
+    """Settings that are refused by a problem of one line, which names the setting."""
+
+    def problems(self) -> Iterator[str]:
+        """Yield the problem in one line."""
+        return (f"shop: {' '.join(each.split())}" for each in super().problems())
+
+
+class Names(Refuses):
+    """A provider with such settings."""
+
+    settings = NamesSettings
+
+
+def test_problem_that_names_its_setting_passes() -> None:
+    """A correct provider would be accused of the problems of its settings."""
+    for name in ("plugin_messages", "hostile_strings"):
+        assert failure(name, Names()) is None
+
+
+def test_wrong_problem_is_reported_once() -> None:
+    """An author would read a second message for each string that the problem refuses."""
+    report = run(Refuses(), {}, Examples())
+
+    assert list(report.failures) == ["plugin_messages"]
+    assert report.repeated["hostile_strings"] == "plugin_messages"
 
 
 class ResolvesSettings(keyturn.plugins.ConfidentialSettings):

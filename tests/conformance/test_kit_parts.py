@@ -161,6 +161,14 @@ def test_token_and_lifetime_may_be_in_headers(data: dict[str, Any]) -> None:
         assert failure(name, provider) is None
 
 
+@pytest.mark.parametrize("accept", ["application/json", "text/html, */*;q=0.1"])
+def test_provider_may_ask_for_what_it_reads(accept: str) -> None:
+    """A platform that insists on a header Accept could not be verified."""
+    provider = provider_from_data(token_headers={"Accept": accept})
+
+    assert failure("well_formed_request", provider) is None
+
+
 def test_provider_that_changes_the_token_of_a_header_fails() -> None:
     """The kit would pass a provider whose tokens no API accepts."""
     provider = provider_from_data(token_header="X-Token")

@@ -12,6 +12,7 @@ import pytest
 
 import keyturn
 from keyturn.testing.provider_kit import _elsewhere as elsewhere
+from keyturn.testing.provider_kit import _global_state as global_state
 from keyturn.testing.provider_kit import _limits as limits
 from keyturn.testing.provider_kit import _run as kit
 from keyturn.testing.provider_kit import _second as second
@@ -146,3 +147,23 @@ def test_clocks_differ_in_the_second_process(tmp_path: Path) -> None:
     header = found["outcomes"]["a"]["token_request"]["header X-Made"]
     assert len(set(header.strip("'").split()[:-1])) == 1
     assert second.__name__ == "keyturn.testing.provider_kit._second"
+
+
+def test_second_process_that_can_not_be_started_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kit would end with an error of its own where no second process may be started."""
+    monkeypatch.setattr("sys.executable", "/no/such/python")
+    (found,) = elsewhere.run_second([{}])
+
+    assert found == {"problem": "the second process failed with FileNotFoundError", "effects": []}
+
+
+def test_state_of_a_process_without_signal_masks_is_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On Windows, the kit would end with an error."""
+    monkeypatch.delattr("signal.pthread_sigmask")
+    before = global_state.global_state()
+
+    assert global_state.changed(before, global_state.global_state()) == []

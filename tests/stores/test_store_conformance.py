@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import re
 import sys
+import threading
 import unittest
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from keyturn.stores._memory import MemoryStore
 from keyturn.testing import StoreConformance
+from keyturn.testing.store_kit._helpers import Shown
 
 
 def load_broken_stores() -> Any:
@@ -109,3 +114,30 @@ def test_missing_store_is_reported() -> None:
     """An author who forgot `new_store` would get no error."""
     with pytest.raises(AssertionError, match="override it, and return a store"):
         run(StoreConformance(), "test_deletes")
+
+
+def test_one_object_may_serve_a_whole_process() -> None:
+    """A store in memory would be accused of losing what it is closed with."""
+    store = MemoryStore()
+
+    class Tests(StoreConformance):
+        shared = False
+
+        def new_store(self) -> Any:
+            return store
+
+    for test in TESTS:
+        run(Tests(), test)
+
+
+def test_logs_of_a_server_in_the_same_process_are_not_the_stores() -> None:
+    """The kit would accuse a store of what the server of its tests logs."""
+    shown = Shown()
+    with shown.gathered():
+        for name in ("Thread-7 (process_request_thread)", "Thread-8 (run)"):
+            log = partial(logging.getLogger(name).warning, "a canary of %s", name)
+            thread = threading.Thread(target=log, name=name)
+            thread.start()
+            thread.join()
+
+    assert shown.places("a canary") == ["the log 'Thread-8 (run)'"]

@@ -42,7 +42,7 @@ def plugin_messages(subject: Subject) -> None:
                 f"{what} is {type(text).__name__}, not a string.",
                 f"let {member} give strings of one line.",
             )
-        if not text.strip() or len(text) > _LONGEST or not text.replace("\n", "").isprintable():
+        if not text.strip() or len(text) > _LONGEST or not text.isprintable():
             raise CheckFailed(
                 f"{what} is empty, too long, or holds control characters: {text[:60]!r}.",
                 f"let {member} say in one line what is wrong and what to change.",

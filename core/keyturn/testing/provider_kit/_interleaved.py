@@ -80,14 +80,14 @@ class _Turns:
         factory=lambda: (threading.Semaphore(1), threading.Semaphore(0))
     )
 
-    def run(self, number: int, work: Work) -> None:
+    def run(self, number: int, work: Work) -> None:  # pragma: no cover - its thread is traced
         """Run one thread's call when it is its turn, and leave the rest to the other."""
         self._go[number].acquire()
         self.results[number] = result(work)
         self._is_alone = True
         self._go[1 - number].release()
 
-    def line(self, number: int) -> None:  # pragma: no cover - a trace function is not traced
+    def line(self, number: int) -> None:  # pragma: no cover - as run
         """Let the other thread go on, if there is one, and wait for the next turn."""
         self.lines += 1
         if self._is_alone or self.lines < self.ahead or self.lines > _MOST_TURNS:
@@ -105,7 +105,9 @@ class _Worker:
         self._turns, self._number = _Turns(0), 0
         self._works: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[None] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="keyturn-interleaved", daemon=True).start()
+        name = "keyturn-interleaved"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
         self._works.put(self._trace)
         self.wait()  # CPython 3.11 fails if two threads begin to be traced at once
 
@@ -121,27 +123,26 @@ class _Worker:
     def end(self) -> None:
         """End the thread."""
         self._works.put(None)
-        self.wait()
+        self._thread.join()
 
     def _run(self) -> None:
-        while work := self._works.get():
+        for work in iter(self._works.get, None):
             work()
             self._done.put(None)
         sys.settrace(None)
-        self._done.put(None)
 
     def _trace(self) -> None:
         sys.settrace(self._called)
 
     def _called(
         self, frame: FrameType, event: str, argument: Any
-    ) -> Any:  # pragma: no cover - as line
+    ) -> Any:  # pragma: no cover - as run
         del event, argument
         return self._line if is_in(frame.f_code.co_filename, self._places) else None
 
     def _line(
         self, frame: FrameType, event: str, argument: Any
-    ) -> Any:  # pragma: no cover - as line
+    ) -> Any:  # pragma: no cover - as run
         del frame, argument
         if event == "line":
             self._turns.line(self._number)
