@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from broken_stores import entries, files, kept, locks, processes, shown
+from broken_stores import details, entries, files, kept, leases, locks, processes, shown
 
-KINDS = (entries, files, kept, locks, processes, shown)
+KINDS = (details, entries, files, kept, leases, locks, processes, shown)
 BROKEN = [each for kind in KINDS for each in kind.BROKEN]

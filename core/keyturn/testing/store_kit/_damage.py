@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from urllib.parse import quote
 from keyturn._common.redaction import Redaction
 from keyturn._secret import Secret
 from keyturn.testing.store_kit._files import Watch
-from keyturn.testing.store_kit._helpers import LONG, in_seconds
+from keyturn.testing.store_kit._helpers import LONG, Shown, in_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,14 +77,21 @@ def _after_damage(store: WatchedStore, key: str, entry: str) -> list[str]:
     """Read a damaged entry, and write it again; return what is wrong."""
     _loaded.clear()
     findings: list[str] = []
+    shown = Shown()
     try:
-        store.read(key)
+        with shown.gathered():
+            store.read(key)
     except AssertionError as error:
+        shown.add("an error", "".join(traceback.format_exception(error)))
         if not isinstance(error.__cause__, ValueError):
             findings.append(
                 f"for a damaged file, `read` raised {type(error.__cause__).__name__}, which "
                 "keyturn treats as an outage: return None, or raise a ValueError"
             )
+    if places := shown.places(entry):
+        findings.append(
+            f"of a damaged file, an entry is shown in {' and '.join(places)}: show its key"
+        )
     if _loaded:
         findings.append(
             "`read` runs code that is in a file, as `pickle` does: read entries with `json`"

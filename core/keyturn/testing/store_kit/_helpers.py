@@ -26,7 +26,7 @@ STEPS: Final = {
     "writelines",
 }  # fmt: skip
 _LONGEST_PART = 2000
-# The number of characters at an end of an entry that identify it.
+# The number of characters that identify an entry.
 _PART = 8
 _USUAL = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 # In a URL, with a password.
@@ -83,7 +83,7 @@ class Shown(logging.Handler):
     def places(self, secret: str) -> list[str]:
         """Return where a secret is shown, in any common encoding."""
         redaction = Redaction([Secret(secret)])
-        parts = (secret[:_PART], secret[-_PART:])
+        parts = {secret[start : start + _PART] for start in range(len(secret) - _PART + 1)}
         return sorted(
             {
                 place

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING, Any
 from keyturn.testing.store_kit._base import StoreTests, once
 from keyturn.testing.store_kit._bounded import WatchedStore, require, start, together
 from keyturn.testing.store_kit._helpers import LONG, SHORT, in_seconds
-from keyturn.testing.store_kit._peers import count, hold, use
+from keyturn.testing.store_kit._peers import count, hold, is_free, use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+
+# In seconds; a store may take another lease than that which is asked for.
+_LEASE = 1.0
 
 
 class LockTests(StoreTests):
@@ -37,7 +41,7 @@ class LockTests(StoreTests):
         store = self._open()
         with store.lock(self._key, LONG):  # the store stays open
             pass
-        peers = self._sharing_peers(store)
+        other, peers = self._open(), self._sharing_peers(store)
         advice = "keep locks where all processes see them, as `flock` or a row does"
         # A lock that existed before the others were forked, and one that did not.
         for key in (self._key, f"{self._key}-late"):
@@ -50,6 +54,11 @@ class LockTests(StoreTests):
                 [partial(count, store, key, 5), *works] if works else [],
                 advice,
             )
+        with store.lock(self._key, LONG):
+            self._is_held(other)
+            free = [peer for peer in peers if peer.ask(partial(is_free, key=self._key))]
+        message = "a waiter that gives up frees the lock of another thread: lock by `flock`, whose "
+        require(not free, message + "locks end with their own descriptor, not by `lockf`")
 
     @once
     def test_locks_of_other_keys_are_free(self) -> None:
@@ -62,6 +71,8 @@ class LockTests(StoreTests):
         several = [*keys, *(f"{self._key}-{number}" for number in range(10))]
         with store.lock(self._key, LONG):
             held = [key for key in several if self._is_held(other, key)]
+            held += [key for key in keys if self._is_held(store, key)]
+            is_left = not self._is_held(other)
             for key in (self._key, *keys):
                 store.write(key, key, in_seconds(LONG))
             lost = [key for key in (self._key, *keys) if other.read(key) != key]
@@ -71,9 +82,10 @@ class LockTests(StoreTests):
             is_free = not self._is_held(other)
         message = "the lock of one key is held with that of another: give each key its own"
         require(not held, message)
+        require(not is_left, "leaving a lock frees that of another key: free each by itself")
         message = "an entry can't be used while a lock is held: locks and entries share no names"
         require(not lost, message)
-        require(not is_free, "deleting an entry frees the lock of its key: keep them apart")
+        require(not is_free, "writing or deleting an entry frees the lock of its key: part them")
 
     @once
     def test_waiting_for_a_lock_ends(self) -> None:
@@ -97,6 +109,18 @@ class LockTests(StoreTests):
         message = "a waiter raised a TimeoutError late: wait for no longer than `lease` seconds"
         require(min(waits) < SHORT + self._patience / 5, message)
         require(not self._is_held(other), "a lock is still held after its block")
+
+    @once
+    def test_lock_lasts_for_its_lease(self) -> None:
+        """A slow token request would be made a second time, while the first still runs."""
+        store, other = self._open(), self._open()
+        end, held = time.monotonic() + _LEASE, True
+        with store.lock(self._key, _LEASE):
+            while held and time.monotonic() + 2 * SHORT < end:
+                held = self._is_held(other)
+        # A machine that is busy may have come to it only after the lease.
+        is_early = not held and time.monotonic() < end
+        require(not is_early, "a lock ends before its lease: hold it for `lease` seconds")
 
     @once
     def test_lock_is_freed_by_an_error(self) -> None:
@@ -128,9 +152,11 @@ class LockTests(StoreTests):
                 held = self._is_held(store)
                 require(held, "a lock was taken over from its holder: remove `takes_over = False`")
                 return
+            begun = time.monotonic()
             lock = self._taken(
                 store, "hangs", "set `takes_over = False`, or let a lock end with its lease"
             )
+            is_late = time.monotonic() - begun > LONG / 4
         finally:
             resumes.set()
             hanging.result()
@@ -140,6 +166,8 @@ class LockTests(StoreTests):
             still,
             "a holder whose lease had ended freed another's lock: store the holder with the lock",
         )
+        message = "a lock is taken over long after its lease: let it end after `lease` seconds"
+        require(not is_late, message)
 
     @once
     def test_lock_of_a_killed_holder_is_taken_over(self) -> None:

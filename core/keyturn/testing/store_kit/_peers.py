@@ -12,14 +12,14 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from keyturn.testing.store_kit._bounded import together
-from keyturn.testing.store_kit._helpers import LONG, STEPS, in_seconds
+from keyturn.testing.store_kit._helpers import LONG, SHORT, STEPS, in_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
 
     from keyturn.stores._base import TokenStore
-    from keyturn.testing.store_kit._bounded import Operations
+    from keyturn.testing.store_kit._bounded import Operations, WatchedStore
 
 # On a busy machine, an operation may take its lease and its own limit.
 _PATIENCE = 3 * LONG
@@ -124,6 +124,15 @@ def hold(  # pragma: no cover - its process is killed
     _held.append(lock)
 
 
+def is_free(store: TokenStore, key: str) -> bool:
+    """Return whether this process can take a lock."""
+    try:
+        with store.lock(key, SHORT):
+            return True
+    except TimeoutError:
+        return False
+
+
 def count(store: TokenStore, key: str, rounds: int) -> list[tuple[float, float]]:
     """Add one to the number in an entry, under its lock; return when the lock was held."""
     held: list[tuple[float, float]] = []
@@ -210,3 +219,32 @@ def write_steps(store: TokenStore, key: str, entry: str, last: int | None = None
     finally:
         sys.setprofile(None)
     return [number for number, name in enumerate(calls, 1) if name in STEPS]
+
+
+def read_when(store: WatchedStore, key: str, change: Callable[[Any], None]) -> str | None:
+    """Change the process, and read an entry."""
+    change(store.store)
+    return store.read(key)
+
+
+def with_another_hash_seed(store: object) -> None:
+    """Let the store's own modules get other hashes of strings."""
+    for cls in type(store).__mro__:
+        if cls.__module__.partition(".")[0] not in sys.stdlib_module_names:
+            vars(sys.modules[cls.__module__])["hash"] = _other_hash
+
+
+def in_another_time_zone(_: object) -> None:
+    """Set the time zone to one far in the east."""
+    os.environ["TZ"] = "EAST-14"
+    change: Callable[[], None] = getattr(time, "tzset")  # noqa: B009 - Windows has none
+    change()
+
+
+def in_another_directory(_: object) -> None:
+    """Change the working directory."""
+    os.chdir(os.sep)
+
+
+def _other_hash(value: Any) -> int:
+    return hash(("other", value) if isinstance(value, (str, bytes)) else value)

@@ -15,7 +15,11 @@ from keyturn.testing.store_kit._files import ROUNDS, leftovers, observe
 from keyturn.testing.store_kit._helpers import LONG, SHORT, in_seconds
 from keyturn.testing.store_kit._peers import (
     delete_each,
+    in_another_directory,
+    in_another_time_zone,
+    read_when,
     use,
+    with_another_hash_seed,
     write_each,
     write_in_turns,
     write_steps,
@@ -114,21 +118,44 @@ class ProcessTests(StoreTests):
     @once
     def test_processes_share_entries(self) -> None:
         """Each process would request its own tokens, or use those that another revoked."""
-        store = self._open()
+        store, end = self._open(), float(round(in_seconds(6 * LONG)))
+        read = methodcaller("read", self._key)
+        old = "a process reads an old entry after another has written: keep no copies"
+        deleted = "a process reads an entry that another has deleted: keep no copies"
+        missed = "a process does not find an entry that it has missed before: keep no copies"
         for peer in self._sharing_peers(store):
-            for step in ("first", "second"):
-                store.write(self._key, step, in_seconds(LONG))
-                same = peer.ask(methodcaller("read", self._key)) == step
-                message = "a process reads an old entry after another has written: keep no copies"
-                require(same, message)
-                peer.ask(methodcaller("write", self._key, "of a peer", in_seconds(LONG)))
-                require(store.read(self._key) == "of a peer", message)
+            for step in ("entry 1", "entry 2"):  # of one size and one expiry
+                store.write(self._key, step, end)
+                require(peer.ask(read) == step, old)
+            for step in ("entry 3", "entry 4"):
+                peer.ask(methodcaller("write", self._key, step, end))
+                require(store.read(self._key) == step, old)
             store.delete(self._key)
-            message = "a process reads an entry that another has deleted: keep no copies"
-            require(peer.ask(methodcaller("read", self._key)) is None, message)
-            store.write(self._key, "entry", in_seconds(LONG))
+            require(peer.ask(read) is None, deleted)
+            store.write(self._key, "entry 5", end)
+            require(peer.ask(read) == "entry 5", missed)
             peer.ask(methodcaller("delete", self._key))
-            require(store.read(self._key) is None, message)
+            require(store.read(self._key) is None, deleted)
+
+    @once
+    def test_processes_may_differ(self) -> None:
+        """A process that was started in another way would find no entries."""
+        if not (self.shared and self._has_fork()):
+            return
+        store = self._open()
+        store.write(self._key, "entry", in_seconds(6 * LONG))
+        peer = self._peer(self._open)
+        for change, message in (
+            (
+                with_another_hash_seed,
+                "name entries by keys or with `hashlib`, not by `hash`",
+            ),
+            (in_another_time_zone, "keep an expiry in epoch seconds, or with its time zone"),
+            (in_another_directory, "make a path absolute when the store is opened"),
+        ):
+            found = peer.ask(partial(read_when, key=self._key, change=change))
+            how = change.__name__.replace("_", " ")
+            require(found == "entry", "a process {} does not find an entry: {}", how, message)
 
     @once
     def test_concurrent_writes(self) -> None:
