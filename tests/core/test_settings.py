@@ -279,6 +279,19 @@ def test_check_that_raises_shows_no_secret() -> None:
     assert CANARY not in "".join(traceback.format_exception(caught.value))
 
 
+def test_problems_that_are_none_are_reported_as_a_defect() -> None:
+    """The author of the settings would read of a line in keyturn, and not of the method."""
+
+    class Forgetful(keyturn.plugins.Settings):
+        def problems(self) -> Any:
+            return None
+
+    with pytest.raises(errors.ConfigurationError) as caught:
+        Forgetful()
+
+    assert "Forgetful returned a wrong NoneType from problems. This is a bug" in str(caught.value)
+
+
 def test_repr_of_settings_shows_no_secret() -> None:
     """A secret would get into a log or a traceback with locals."""
     settings, _ = read(Everything, GOOD | {"spare_secret": CANARY})

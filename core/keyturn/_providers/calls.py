@@ -122,9 +122,14 @@ token_rejected = calling(Provider.token_rejected, bool)
 
 def warnings(provider: Provider[Any], settings: Settings) -> list[str]:
     """Return the provider's warnings about these settings."""
-    # A generator runs here, and not where the warnings are logged.
     secrets = secrets_in(provider, settings)
-    found = translate_errors(provider.name, lambda: list(provider.warnings(settings)), secrets)
-    if all(map(_is_string, found)):
+
+    # A generator runs here, and not where the warnings are logged.
+    def work() -> Any:
+        given = provider.warnings(settings)
+        return list(given) if hasattr(given, "__iter__") else given
+
+    found = translate_errors(provider.name, work, secrets)
+    if isinstance(found, list) and all(map(_is_string, found)):
         return [*map(Redaction(secrets).text, found)] if found else []
     raise _wrong(provider, "warnings", found)

@@ -11,7 +11,7 @@ from keyturn import errors
 from keyturn._common.names import did_you_mean
 from keyturn._common.redaction import Redaction
 from keyturn._http.keys import is_pem
-from keyturn._http.values import defect
+from keyturn._http.values import DEFECT, defect
 from keyturn._providers.bounds import MAX_NAME, MAX_UNKNOWN, size_problem
 from keyturn._providers.checks import one_line, scope
 from keyturn._providers.fields import choice, domain, file, label, pem, setting, url
@@ -190,7 +190,11 @@ def _fill(settings: Record, values: Mapping[str, Any]) -> list[errors.Problem]:
     found = [errors.Problem(name, message) for name, message in mistakes.items()]
     # Values that are each valid may contradict each other.
     if REQUIRED not in settings.__dict__.values():
-        for each in map(str, settings.problems()):
+        own: Any = settings.problems()
+        if not hasattr(own, "__iter__"):
+            which = f"{type(settings).__name__} returned a wrong {type(own).__name__} from problems"
+            own = [f"{which}. {DEFECT}"]
+        for each in map(str, own):
             path, colon, message = each.partition(": ")
             if not (colon and path in mistakes):
                 found.append(errors.Problem(path, message) if colon else errors.Problem("", each))

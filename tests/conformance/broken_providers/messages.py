@@ -26,9 +26,11 @@ for _what, _message, _make in (
     (
         "quotes a part of the secret",
         "warnings: one of them quotes a secret",
-        lambda settings: [f"client_secret begins with {settings.client_secret.reveal()[:18]}."],
+        lambda settings: [f"client_secret begins with {settings.client_secret.reveal()[:8]}."],
     ),
     ("moves the cursor", "holds control characters", lambda _: ["side: \x1b[2Jmind this"]),
+    ("has two lines", "holds control characters", lambda _: ["side: mind this\nand that"]),
+    ("is nothing", "warnings returns NoneType, not strings", lambda _: None),
     ("is empty", "warnings: one of them is empty", lambda _: [""]),
     ("is a string", "warnings returns a string", lambda _: "mind this"),
     ("is a number", "warnings: one of them is int", lambda _: [7]),
@@ -187,5 +189,15 @@ broken("a misspelt datum", "data", "Did you mean lifetime_format")(
 broken("a misspelt method", "data", "Did you mean read_error")(
     type("Misspelt", (Acme,), {"read_eror": Acme.read_error, "__module__": __name__})
 )
+
+
+@broken("an error that quotes the response", "redaction", "the token is shown in an error that")
+class QuotesTheResponse(Acme):
+    def read_token(self, settings, response, request):
+        try:
+            return super().read_token(settings, response, request)
+        except keyturn.errors.InvalidTokenResponse:
+            raise keyturn.errors.InvalidTokenResponse(f"no token: {response.body!r}.") from None
+
 
 WITH_UNKNOWN_RULE = _with(rules=(Rule("scope", "is required", when={"kimd": "office"}),))

@@ -87,6 +87,9 @@ broken("problems that change the settings", "plugin_messages", "problems changes
 broken("problems of no setting, for several values", "plugin_messages", "problems names scopes")(
     _with_problems(_of_scopes)
 )
+broken("problems that may be nothing", "plugin_messages", "problems returns NoneType, not strings")(
+    _with_problems(lambda own: () if own.side == "front" else None)
+)
 broken("problems as a string", "plugin_messages", "problems returns a string")(
     _with_problems(lambda own: "side: is wrong" if own.side == "back" else "")
 )

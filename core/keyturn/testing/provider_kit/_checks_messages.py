@@ -125,6 +125,11 @@ def _spoken(subject: Subject) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
                 "warnings returns a string: each of its characters would be a warning.",
                 "let warnings return a tuple of strings, or yield each.",
             )
+        if not hasattr(given, "__iter__"):
+            raise CheckFailed(
+                f"warnings returns {type(given).__name__}, not strings.",
+                "let warnings return a tuple of strings, or yield each.",
+            )
         found = subject.call("warnings", functools.partial(_some, given))
         if len(found) > _MOST:
             raise CheckFailed("warnings does not end.", "let warnings return a few strings.")
@@ -140,7 +145,12 @@ def _problems(settings: Settings) -> list[Any]:
             "problems returns a string: each of its characters would be a problem.",
             "let problems return a tuple of strings, or yield each.",
         )
-    problems = list(itertools.islice(iter(found), _MOST + 1))
+    if not hasattr(found, "__iter__"):
+        raise CheckFailed(
+            f"problems returns {type(found).__name__}, not strings.",
+            "let problems return a tuple of strings, or yield each.",
+        )
+    problems = list(itertools.islice(found, _MOST + 1))
     if vars(settings) != before:
         raise CheckFailed("problems changes the settings.", "let problems read them only.")
     return problems

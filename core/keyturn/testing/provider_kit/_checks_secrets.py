@@ -8,6 +8,8 @@ import secrets
 import traceback
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from keyturn import errors
 from keyturn._common.redaction import MASK, Redaction
 from keyturn._providers.settings import read
@@ -145,6 +147,7 @@ def redaction(subject: Subject) -> None:
         for status in (200, 400, 500):
             output += list(_failure_output(subject, status, changes))
         output += list(_success_output(subject, changes))
+        output += list(_unreadable_output(subject, changes))
         output += list(_mistake_output(subject, hidden))
         output += [("an error that the provider raises", each) for each in raised]
     token = subject.token(_reply(subject), **changes)
@@ -270,6 +273,16 @@ def _success_output(subject: Subject, changes: dict[str, Any]) -> Iterator[tuple
         connection.headers()
         yield from _reprs(token, connection)
         _ = connection.api_url
+
+
+def _unreadable_output(subject: Subject, changes: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the error about a response that ends early, with its token."""
+    whole = _reply(subject)
+    early = attrs.evolve(whole, body=whole.body.rstrip()[:-1])
+    try:
+        subject.connect(early, is_lean=False, **changes).token()
+    except errors.KeyturnError as error:
+        yield "the error about a truncated response", f"{error} {error!r}"
 
 
 def _method_output(
