@@ -154,7 +154,7 @@ def _first_names() -> tuple[str, ...]:
 
 
 def _blocked() -> frozenset[int]:
-    if not hasattr(signal, "pthread_sigmask"):  # Windows has none
+    if sys.platform == "win32" or not hasattr(signal, "pthread_sigmask"):
         return frozenset()
     return frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
