@@ -85,8 +85,9 @@ _NO_REFERENCES = _each_value(
     {
         "not": {
             "type": "object",
+            "minProperties": 1,
             "maxProperties": 1,
-            "anyOf": [{"required": [name]} for name in _REFERENCES],
+            "propertyNames": {"enum": [*_REFERENCES]},
         }
     },
 )

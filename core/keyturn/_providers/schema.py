@@ -203,17 +203,18 @@ def _condition(field: attrs.Attribute[Any], condition: Any) -> dict[str, Any]:
     is_fulfilled = not keeps_blank(field) and holds(field.default, condition)
     if isinstance(condition, Presence):
         # Not an `enum`: a form would be drawn with a list of values to choose from.
-        empty = ["object"] if get_origin(kind) is Mapping else ["string"]
+        is_table = get_origin(kind) is Mapping
         has_empty = keeps_blank(field) or holds(field.default, ABSENT)
-        types = (empty if has_empty else []) + (["null"] if optional else [])
-        absent = {"type": types, "maxLength": 0, "maxProperties": 0} if types else {"not": {}}
+        empty = {"object": "maxProperties"} if is_table else {"string": "maxLength"}
+        bounds = empty if has_empty else {}
+        types = [*bounds, *(["null"] if optional else [])]
+        absent = {"type": types, **dict.fromkeys(bounds.values(), 0)} if types else {"not": {}}
         return absent if condition is ABSENT else {"not": absent}
     if callable(condition):
         # What is wrong by itself fulfils no condition.
         right = [
             {"$ref": f"#/properties/{field.name}"},
-            {"type": _TYPES[get_origin(kind) or kind]},
-            schema_of(condition),
+            {"type": _TYPES[get_origin(kind) or kind], **schema_of(condition)},
         ]
         if is_fulfilled:
             return {"anyOf": [{"enum": [""]}, {"allOf": right}]}
