@@ -501,10 +501,10 @@ def test_token_while_the_interpreter_clears_its_modules(
     """A destructor that needs a token would wait forever, or fail at a second import."""
     printed = run_new_python(FINALIZING, endpoint().url, tmp_path, *KEYS).split("\n")
 
-    # cryptography, and Python's dates, import a module each time.
-    assert printed.count("token") == 10
-    failed = [each.split(":")[0] for each in printed if "Python is ending" in each]
-    assert sorted(failed) == ["curve-jwt", "times"]
+    failed = {each.split(":")[0] for each in printed if "Python is ending" in each}
+    # Some versions of cryptography, and of Python's dates, import a module each time.
+    assert failed <= {"curve-jwt", "times"}
+    assert printed.count("token") == 12 - len(failed)
 
 
 ENDING = (

@@ -17,7 +17,7 @@ api_authorization: Any = None
 @cached_once
 def responses() -> Any:
     """Import what reads responses of token endpoints."""
-    global token_response  # noqa: PLW0603 - see there
+    global token_response  # noqa: PLW0603 - it saves a call, see above
     with importing:
         from keyturn._providers import token_response
     return token_response
@@ -74,7 +74,7 @@ def credentials() -> Any:
 @cached_once
 def api_requests() -> Any:
     """Import what few providers need for API requests."""
-    global api_authorization  # noqa: PLW0603 - see there
+    global api_authorization  # noqa: PLW0603 - it saves a call, see above
     with importing:
         from keyturn._providers import api_authorization
     return api_authorization
