@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 import attrs
@@ -54,8 +55,9 @@ class Time(DynamicValue):
         if self.form.startswith("epoch"):
             return str(int(end * (1000 if self.form == "epoch_milliseconds" else 1)))
         if self.form == "http_date":
-            date: str = library("email.utils").formatdate(end, usegmt=True)
-            return date
+            # RFC 9110 section 5.6.7; unlike those of strftime, these names are always English.
+            day, month, date, clock, year = time.asctime(time.gmtime(end)).split()
+            return f"{day}, {int(date):02} {month} {year} {clock} GMT"
         moment: datetime = library("datetime").datetime.fromtimestamp(end, zone_of(self.zone))
         if self.form.startswith("rfc3339"):
             precision = "milliseconds" if self.form.endswith("milliseconds") else "seconds"
