@@ -353,7 +353,7 @@ def test_pagination_link_to_another_host_gets_no_token(
         requests.exceptions.InvalidURL,
     )
     with pytest.raises(refused):
-        send(api.connection, "GET", following, headers={"Authorization": "Bearer own"})
+        send(api.connection, "GET", following, headers={"Authorization": "Bearer the-callers-own"})
 
     assert elsewhere.received == []
     assert len(api.server.received) == 1
@@ -395,12 +395,14 @@ def test_callers_own_authorization_does_not_return_on_another_host(
 ) -> None:
     """A token that the caller set would be sent to another host."""
     api = api_of("norce-commerce", moved(http_response, elsewhere.url))
-    headers = {"Authorization": "Bearer own", "ApplicationId": "7"}
+    headers = {"Authorization": "Bearer the-callers-own", "ApplicationId": "7"}
     send(api.connection, "GET", f"{api.url}/x", headers=headers)
 
     token = api.connection.token().access_token.encode()
     assert b"Bearer " + token in api.server.received[0]
-    assert all(b"own" not in request for request in (*api.server.received, *elsewhere.received))
+    assert all(
+        b"the-callers-own" not in request for request in (*api.server.received, *elsewhere.received)
+    )
     assert token not in elsewhere.received[0]
 
 
