@@ -31,7 +31,7 @@ def is_shared(domain: str, own_host: str = "") -> bool:
         own_host: A host of the platform; a company's suffix above it belongs to the platform.
     """
     if "." not in domain and domain not in {own_host, "localhost"}:
-        return True  # a top-level domain, whoever has it
+        return True  # a top-level domain, which belongs to no single organisation
     if _suffixes(only_icann=True).is_public(domain) or domain in _HOSTING:
         return True
     is_own = own_host == domain or own_host.endswith(f".{domain}")
