@@ -17,6 +17,7 @@ import keyturn
 from keyturn._providers.lifetime_formats import LifetimeFormat
 from keyturn.testing._messages import Response
 from keyturn.testing.provider_kit._audit import Watch, unwatched, watched
+from keyturn.testing.provider_kit._canaries import canaries_for, is_partly_in
 from keyturn.testing.provider_kit._endpoint import RESET, Endpoint
 from keyturn.testing.provider_kit._examples import CheckFailed, Examples
 from keyturn.testing.provider_kit._run import check, run
@@ -68,6 +69,14 @@ def test_generated_key_can_sign(algorithm: str) -> None:
     )
 
     assert failure("sync_and_async", provider) is None
+
+
+def test_generated_secrets_have_no_part_in_common() -> None:
+    """An author would read by chance that another secret is shown than the one that is."""
+    found = [*canaries_for(map(str, range(60))).values()]
+
+    for number, each in enumerate(found):
+        assert not any(is_partly_in(each, other) for other in found[:number])
 
 
 def test_endpoint_survives_any_client() -> None:

@@ -70,6 +70,18 @@ def test_broken_store_fails_its_test(broken: Any, tmp_path: Path) -> None:
         run(case(broken, tmp_path), f"test_{broken.test}")
 
 
+@pytest.mark.parametrize("where", [".", "..", "../sibling", "/", "a/deep/one"])
+def test_relative_path_is_caught_in_any_directory(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An author would get no failure if the tests ran in a directory near the root."""
+    (tmp_path / where).mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(tmp_path / where)
+    relative = next(each for each in broken_stores.BROKEN if each.opened.__name__ == "Relative")
+    with pytest.raises(AssertionError, match="in another directory does not find an entry"):
+        run(case(relative, tmp_path), "test_processes_may_differ")
+
+
 @pytest.mark.parametrize("test", TESTS)
 def test_correct_store_passes(test: str, tmp_path: Path) -> None:
     """The store that the broken ones vary would be broken itself, and they would prove nothing."""

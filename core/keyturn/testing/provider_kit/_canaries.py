@@ -15,7 +15,7 @@ from keyturn._secret import Secret
 from keyturn.testing.provider_kit._made_up import secret_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from keyturn.testing.provider_kit._subject import Subject
 
@@ -28,9 +28,23 @@ LETTERS = "BDFGJKNQVWXZ"
 _FEW = 4
 
 
-def canary() -> str:
-    """Return a secret of which no three characters occur in any word."""
-    return "".join(secrets.choice(LETTERS) for _ in range(24))
+def canary(*others: str) -> str:
+    """Return a secret of which no part occurs in any word, nor in other secrets."""
+    while True:
+        made = "".join(secrets.choice(LETTERS) for _ in range(24))
+        if not any(is_partly_in(made, other) for other in others):
+            return made
+
+
+CANARY = canary()
+
+
+def canaries_for(names: Iterable[str]) -> dict[str, str]:
+    """Return a canary for each name, all of them different in each part."""
+    found: dict[str, str] = {}
+    for name in names:
+        found[name] = canary(*found.values())
+    return found
 
 
 def is_partly_in(secret: str, text: str) -> bool:
@@ -42,10 +56,11 @@ def canaries(subject: Subject) -> dict[str, Any]:
     """Return unique secrets for settings that accept a generated one."""
     changes: dict[str, Any] = {}
     for name in secret_settings(subject.provider.settings):
-        for made in (f"{canary()}+7", canary()):
-            values = {**subject.values, **changes, name: made}
+        made = canary(CANARY, *changes.values())
+        for secret in (f"{made}+7", made):
+            values = {**subject.values, **changes, name: secret}
             if name in subject.values and read(subject.provider.settings, values)[0] is not None:
-                changes[name] = made
+                changes[name] = secret
                 break
     return changes
 

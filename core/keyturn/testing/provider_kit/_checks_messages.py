@@ -12,7 +12,7 @@ from keyturn._common.redaction import Redaction
 from keyturn._providers.kinds import WrongValueError, convert, fields_of, kind_of
 from keyturn._providers.settings import Settings, read, value_problem
 from keyturn._secret import Secret
-from keyturn.testing.provider_kit._canaries import LETTERS, canary, is_partly_in
+from keyturn.testing.provider_kit._canaries import LETTERS, canaries_for, is_partly_in
 from keyturn.testing.provider_kit._checks_data import PROBES
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._made_up import scope_values, secret_settings
@@ -168,10 +168,9 @@ def _combinations(subject: Subject) -> Iterator[Mapping[str, Any]]:
     """Yield settings with secrets that occur nowhere by chance."""
     names = secret_settings(subject.provider.settings)
     for case in cases(subject):
-        canaries = {name: canary() for name in names if name in case.values}
-        yield {**case.values, **canaries}
+        yield {**case.values, **canaries_for(name for name in names if name in case.values)}
     plain = dict(cases(subject)[0].values)
-    plain |= {name: canary() for name in names if name in plain}
+    plain |= canaries_for(name for name in names if name in plain)
     for values in itertools.islice(scope_values(subject.provider), 1):
         yield {**plain, "scope": values}
     for name, field in fields_of(subject.provider.settings).items():

@@ -17,6 +17,7 @@ from keyturn._providers.token_response import field_of
 from keyturn._secret import Secret
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._canaries import (
+    CANARY,
     LETTERS,
     canaries,
     canary,
@@ -187,9 +188,6 @@ def redaction(subject: Subject) -> None:
         )
 
 
-_TOKEN = canary()
-
-
 def _hidden(subject: Subject, changes: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the encodings of each secret by its setting's name."""
     values = {**subject.values, **changes}
@@ -212,7 +210,7 @@ def _reply(subject: Subject) -> Response:
     is_made_up = sample.is_made_up and is_free and isinstance(sample.content, dict)
     if not isinstance(token, str) or (len(token) >= _LONG and not is_made_up):
         return sample.response
-    return sample.changed(samples.placed(sample.content, field, _TOKEN))
+    return sample.changed(samples.placed(sample.content, field, CANARY))
 
 
 def _mistake_output(subject: Subject, hidden: dict[str, list[str]]) -> Iterator[tuple[str, str]]:

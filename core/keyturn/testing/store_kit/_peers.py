@@ -7,15 +7,17 @@ import multiprocessing
 import os
 import random
 import sys
+import tempfile
 import time
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keyturn.testing.store_kit._bounded import together
 from keyturn.testing.store_kit._helpers import LONG, SHORT, STEPS, in_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
     from contextlib import AbstractContextManager
 
     from keyturn.stores._base import TokenStore
@@ -221,29 +223,40 @@ def write_steps(store: TokenStore, key: str, entry: str, last: int | None = None
     return [number for number, name in enumerate(calls, 1) if name in STEPS]
 
 
-def read_when(store: WatchedStore, key: str, change: Callable[[Any], None]) -> str | None:
+def read_when(
+    store: WatchedStore, key: str, change: Callable[[Any], AbstractContextManager[None]]
+) -> str | None:
     """Change the process, and read an entry."""
-    change(store.store)
-    return store.read(key)
+    with change(store.store):
+        return store.read(key)
 
 
-def with_another_hash_seed(store: object) -> None:
+@contextlib.contextmanager
+def with_another_hash_seed(store: object) -> Iterator[None]:
     """Let the store's own modules get other hashes of strings."""
     for cls in type(store).__mro__:
         if cls.__module__.partition(".")[0] not in sys.stdlib_module_names:
             vars(sys.modules[cls.__module__])["hash"] = _other_hash
+    yield
 
 
-def in_another_time_zone(_: object) -> None:
+@contextlib.contextmanager
+def in_another_time_zone(_: object) -> Iterator[None]:
     """Set the time zone to one far in the east."""
     os.environ["TZ"] = "EAST-14"
     change: Callable[[], None] = getattr(time, "tzset")  # noqa: B009 - Windows has none
     change()
+    yield
 
 
-def in_another_directory(_: object) -> None:
-    """Change the working directory."""
-    os.chdir(os.sep)
+@contextlib.contextmanager
+def in_another_directory(_: object) -> Iterator[None]:
+    """Change the working directory to a deeper one, where no relative path leads to the same."""
+    with tempfile.TemporaryDirectory(prefix="keyturn-") as directory:
+        deeper = Path(directory, *("deeper" for _ in Path.cwd().parts))
+        deeper.mkdir(parents=True)
+        with contextlib.chdir(deeper):
+            yield
 
 
 def _other_hash(value: Any) -> int:
