@@ -244,7 +244,7 @@ def settings(given: tuple[str, dict[Any, Any]]) -> None:
     with ours(public), keyturn.connect(provider, form, store="memory://") as connection:
         request = connection.token_request()
         redacted = request.redacted()
-        shown(connection, request, redacted.body.decode(), redacted.headers, public=public)
+        shown(connection, request, redacted.body, redacted.headers, public=public)
         assert encode(request, 0.0)[0].isascii()
 
 
