@@ -254,7 +254,8 @@ def redaction(text: str, secret: str) -> None:
     found = hidden.printable(text)
     assert found.isprintable()
     assert len(found) <= 300
-    assert hidden.text(f"<{secret}>") == "<[hidden]>" or len(secret) < 4
+    # A bracket may be hidden too: with it, the secret may be there reversed.
+    assert hidden.text(f"<{secret}>").strip("<>") == "[hidden]" or len(secret) < 4
     hidden.value([text, {text: text}])
 
 
