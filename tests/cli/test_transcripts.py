@@ -63,7 +63,7 @@ REPLACED = [
     (r"\d+ \(\w+\)", "1000 (user)"),
     (r"SQLite [\d.]+", "SQLite 3.46.1"),
     (r"\d+ in this process", "1 in this process"),
-    (r"\d+ in \S+/authority.pem \(SSL_CERT_FILE\)", "140 in certifi"),
+    (r"\d+ in .+/authority.pem \(SSL_CERT_FILE\)", "140 in certifi"),
     (
         r"can store the secrets of connections|none \(.*?\); keep secrets.*",
         "can store the secrets of connections",

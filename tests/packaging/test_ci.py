@@ -91,7 +91,7 @@ class Run:
     def pythons(self, target: str) -> list[str]:
         """Return the Python interpreters that a target was called with; "" is the default."""
         calls = [call for call in self.calls if call.startswith(f"{target} ")]
-        return [Path(re.findall(r" PYTHON=(\S*)", call)[0]).name for call in calls]
+        return [Path(re.findall(r" PYTHON=(.*) VENV=", call)[0]).name for call in calls]
 
 
 @pytest.fixture

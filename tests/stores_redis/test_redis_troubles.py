@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 import trustme
@@ -206,7 +207,7 @@ def test_outage_is_reported_once_with_host_and_cause(
     url, cause = {
         "authority": (f"rediss://127.0.0.1:{port}/0", "unable to get local issuer"),
         "host": (
-            f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={tmp_path}/ca.pem",
+            f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={quote(str(tmp_path))}/ca.pem",
             "certificate is not valid for '127.0.0.1'",
         ),
         "refused": (f"redis://127.0.0.1:{refused_port}/0", "Connection refused"),

@@ -53,10 +53,19 @@ print(json.dumps([tokens_of(2), tokens_of(2)]))
 # A file system of 64 KiB in its own mount namespace (mount_namespaces(7)). Where namespaces aren't
 # allowed, the size of files is limited (getrlimit(2)).
 FULL = """
-import ctypes, resource
+import contextlib, ctypes, resource
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, CLONE_NEWUSER, MS_REC, MS_PRIVATE = 0x20000, 0x10000000, 0x4000, 0x40000
-private = libc.unshare(CLONE_NEWNS) == 0 or libc.unshare(CLONE_NEWNS | CLONE_NEWUSER) == 0
+user, group = os.geteuid(), os.getegid()
+private = libc.unshare(CLONE_NEWNS) == 0
+if not private and libc.unshare(CLONE_NEWNS | CLONE_NEWUSER) == 0:
+    # The user keeps their number (user_namespaces(7)): a file system refuses an unknown one.
+    lines = {"setgroups": "deny", "uid_map": f"{user} {user} 1", "gid_map": f"{group} {group} 1"}
+    with contextlib.suppress(OSError):
+        for name, line in lines.items():
+            with open(f"/proc/self/{name}", "w") as file:
+                file.write(line)
+        private = True
 store = sys.argv[1].encode()
 options = b"size=64k,mode=0700"
 if (

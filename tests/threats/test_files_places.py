@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import stat
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -184,11 +184,25 @@ def test_file_of_another_user_is_not_used(
 
 
 def give_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Change the owner of a path; without root, change the current user instead."""
+    """Change the owner of a path; without root, let the system report another one."""
     if os.geteuid() == 0:
         os.chown(path, OTHER_UID, OTHER_UID)
-    else:
-        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        return
+    given = path.stat()
+
+    def owned(status: Callable[..., os.stat_result]) -> Callable[..., os.stat_result]:
+        def changed(*arguments: Any, **options: Any) -> os.stat_result:
+            found = status(*arguments, **options)
+            if not os.path.samestat(found, given):
+                return found
+            names = [name for name in dir(found) if name.startswith("st_")]
+            extra = {name: getattr(found, name) for name in names}
+            return os.stat_result((*found[:4], OTHER_UID, *found[5:]), extra)
+
+        return changed
+
+    for name in ("stat", "lstat", "fstat"):
+        monkeypatch.setattr(os, name, owned(getattr(os, name)))
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777])
