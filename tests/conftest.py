@@ -22,6 +22,7 @@ import pytest
 import trustme
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 from tests.hidden.traced_threads import trace_threads_in_turn
+from tests.reports import FewerReports
 
 import keyturn
 from keyturn._clock import Clock
@@ -87,6 +88,12 @@ SLOWEST = (
 @hypothesis.given(hypothesis.strategies.text())
 def draw_text(_: str) -> None:
     """Draw a string; for the first one, hypothesis makes and stores a table of all characters."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the processes of a parallel run send fewer reports, unless durations are asked for."""
+    if hasattr(config, "workerinput") and config.option.durations is None:
+        config.pluginmanager.register(FewerReports)
 
 
 @pytest.hookimpl(tryfirst=True)
