@@ -170,34 +170,39 @@ def _neutral_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
 
 
 def for_each(
-    names: str | tuple[str, ...], rows: Iterable[Any]
+    names: str | tuple[str, ...], rows: Iterable[Any] | Callable[[], Iterable[Any]]
 ) -> Callable[[Callable[..., None]], Any]:
     """Run one test with all rows; `parametrize` would make one test for each row.
 
     This is for many rows that are faster than pytest's work for a test; they share the fixtures.
-    Every row is run, and all failures are reported.
+    Every row is run, and all failures are reported. Rows that take long to make come from a
+    function: each process collects all tests, and runs a fifth of them.
     """
     parameters = (names,) if isinstance(names, str) else names
-    given = [(row,) if isinstance(names, str) else row for row in rows]
+    known = rows if callable(rows) else tuple(rows)
+    assert known, "there is no row"
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(test)
 
         @functools.wraps(test)
         def run(*arguments: Any, **fixtures: Any) -> None:
-            failures = list[BaseException]()
-            for row in given:
+            failures, number = list[BaseException](), 0
+            for number, row in enumerate(known() if callable(known) else known, 1):  # noqa: B007 - used below
+                given = dict(
+                    zip(parameters, (row,) if isinstance(names, str) else row, strict=True)
+                )
                 try:
-                    test(*arguments, **dict(zip(parameters, row, strict=True)), **fixtures)
+                    test(*arguments, **given, **fixtures)
                 except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - all are reported
-                    error.add_note(f"with {dict(zip(parameters, row, strict=True))}")
+                    error.add_note(f"with {given}")
                     failures.append(error)
+            assert number, "there is no row"
             if failures:
-                raise BaseExceptionGroup(f"of {len(given)} rows", failures)
+                raise BaseExceptionGroup(f"of {number} rows", failures)
 
         rest = [each for name, each in signature.parameters.items() if name not in parameters]
         run.__signature__ = signature.replace(parameters=rest)  # type: ignore[attr-defined]
-        assert given, "there is no row"
         return run
 
     return decorate

@@ -11,8 +11,9 @@ from urllib.parse import parse_qs
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from joserfc import jwk, jwt
+from tests.keys import OTHER_RSA, RSA
 
 import keyturn
 from keyturn import errors
@@ -164,7 +165,6 @@ def pem(key: Any, password: bytes | None = None) -> str:
     ).decode()
 
 
-RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 KEYS = {
     "RS256": RSA,
     "PS256": RSA,
@@ -284,7 +284,7 @@ def test_assertion_is_sent_where_a_template_names_it(
     assert KEY not in repr(request)
     assert sent not in connection.explain()
     assert platform(JWT, private_key=KEY).token_request().fingerprint != request.fingerprint
-    others = platform(JWT | data, private_key=pem(rsa.generate_private_key(65537, 2048)))
+    others = platform(JWT | data, private_key=pem(OTHER_RSA))
     assert others.token_request().fingerprint != request.fingerprint
 
 
@@ -436,7 +436,7 @@ def test_fingerprint_follows_the_key_and_not_the_jti(platform: Platform) -> None
 
     first = fingerprint()
     others = [
-        fingerprint(private_key=pem(rsa.generate_private_key(65537, 2048))),
+        fingerprint(private_key=pem(OTHER_RSA)),
         fingerprint(key_id="key-1"),
         fingerprint({"assertion_algorithm": "PS256"}),
         fingerprint({"assertion_audience": "https://acme.example"}),

@@ -13,11 +13,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding
 from hypothesis import given
 from hypothesis import strategies as st
 from joserfc import jwk
 from tests.conftest import for_each
+from tests.keys import RSA
 
 import keyturn
 from keyturn import errors
@@ -487,7 +488,7 @@ SIGNING: dict[str, Any] = {
 CURVE = ec.generate_private_key(ec.SECP256R1())
 SIGNING_KEYS: dict[str, tuple[Any, str]] = {
     "a curve's": (CURVE, pem_of(CURVE)),
-    "RSA": (RSA := rsa.generate_private_key(65537, 2048), pem_of(RSA)),
+    "RSA": (RSA, pem_of(RSA)),
     "JWK": (CURVE, json.dumps(jwk.ECKey.import_key(pem_of(CURVE)).as_dict(private=True))),
 }
 

@@ -9,9 +9,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from tests.core.bare_fork import BARE_FORK
+from tests.keys import RSA
 
 import keyturn
 from keyturn import errors
@@ -425,7 +426,7 @@ def _pem(key: Any) -> str:
 
 
 KEYS = (
-    _pem(rsa.generate_private_key(65537, 2048)),
+    _pem(RSA),
     _pem(ec.generate_private_key(ec.SECP256R1())),
 )
 # A connection for each kind of data whose modules few providers need.

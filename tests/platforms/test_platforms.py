@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jwk, jwt
 from tests.conftest import for_each
+from tests.keys import RSA
 from tests.platforms.described import PLATFORMS, Platform
 from tests.platforms.page import ABILITIES, PAGE, page
 
@@ -22,7 +23,7 @@ from keyturn._tokens.options import Specification
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tests.conftest import RawServer, World
 
@@ -35,15 +36,19 @@ CHANGING = {
     "{assertion}": r"(?P<assertion>[\w-]+\.[\w-]+\.[\w-]+)",
 }
 each_platform = for_each("platform", PLATFORMS)
-ERRORS = [(each, error) for each in PLATFORMS for error in each.example["errors"]]
 
 
-CALLED = [each for each in PLATFORMS if each.example["api"].keys() & {"query", "signed"}]
-REJECTED = {
-    f"{each.name}-{number}": (each, response)
-    for each in PLATFORMS
-    for number, response in enumerate(each.example["api"].get("rejected", ()), 1)
-}
+def each_platform_that(is_meant: Callable[[Platform], object]) -> Callable[..., Any]:
+    """Run a test for these platforms; the files are read when it runs."""
+    return for_each("platform", lambda: filter(is_meant, PLATFORMS))
+
+
+def each_response(find: Callable[[dict[str, Any]], Iterable[dict[str, Any]]]) -> Callable[..., Any]:
+    """Run a test for the responses that this function finds in a platform's example."""
+    return for_each(
+        ("platform", "response"),
+        lambda: ((each, response) for each in PLATFORMS for response in find(each.example)),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +60,7 @@ def credentials(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     pair = trustme.CA().issue_cert("client.example").private_key_and_cert_chain_pem
     pair.write_to_path(path)
     keys = {
-        "{rsa}": rsa.generate_private_key(65537, 2048),
+        "{rsa}": RSA,
         "{ec}": ec.generate_private_key(ec.SECP256R1()),
     }
     given = {"{certificate}": str(path)}
@@ -162,11 +167,7 @@ def test_token_request_is_the_documented_one(
         assert matches(golden["body"], body.decode())
 
 
-@pytest.mark.parametrize(
-    "platform",
-    [each for each in PLATFORMS if "assertion" in each.example],
-    ids=lambda each: each.name,
-)
+@each_platform_that(lambda each: "assertion" in each.example)
 def test_assertion_is_the_documented_one(
     platform: Platform, world: World, responding: Connect, credentials: dict[str, str]
 ) -> None:
@@ -200,15 +201,9 @@ def checking_key(platform: Platform, credentials: dict[str, str]) -> Any:
     return kind.import_key(credentials[f"public {settings['private_key']}"])
 
 
-@pytest.mark.parametrize(
-    "platform",
+@each_platform_that(
     # The other platforms sign the URL, which differs here.
-    [
-        each
-        for each in PLATFORMS
-        if "previous" not in each.example and "{request.target}" not in str(each.description)
-    ],
-    ids=lambda each: each.name,
+    lambda each: "previous" not in each.example and "{request.target}" not in str(each.description)
 )
 def test_wire_carries_the_documented_token_request(
     platform: Platform,
@@ -226,6 +221,7 @@ def test_wire_carries_the_documented_token_request(
     connection = connect(platform, token_url=server.url)
 
     assert connection.token().access_token == example["token"]["access_token"]
+    server.close()
     (sent,) = server.received
     head, _, body = sent.decode().partition("\r\n\r\n")
     first, *lines = head.split("\r\n")
@@ -259,7 +255,7 @@ def test_documented_response_gives_the_token(platform: Platform, responding: Con
             _ = connection.api_url
 
 
-@pytest.mark.parametrize("platform", CALLED, ids=lambda each: each.name)
+@each_platform_that(lambda each: each.example["api"].keys() & {"query", "signed"})
 def test_api_request_is_the_documented_one(platform: Platform, responding: Connect) -> None:
     """An API would not find the token, or reject a signature."""
     api = platform.example["api"]
@@ -274,7 +270,7 @@ def test_api_request_is_the_documented_one(platform: Platform, responding: Conne
     assert_headers(api["headers"] | request["headers"], sent.headers)
 
 
-@pytest.mark.parametrize(("platform", "response"), REJECTED.values(), ids=REJECTED)
+@each_response(lambda example: example["api"].get("rejected", ()))
 def test_documented_error_of_the_api_rejects_the_token(
     platform: Platform, response: dict[str, Any], world: World, responding: Connect
 ) -> None:
@@ -293,17 +289,17 @@ def test_documented_error_of_the_api_rejects_the_token(
     assert renewed.token.access_token == f"{token}2"
 
 
-@for_each(("platform", "error"), ERRORS)
+@each_response(lambda example: example["errors"])
 def test_documented_error_is_read(
-    platform: Platform, error: dict[str, Any], responding: Connect
+    platform: Platform, response: dict[str, Any], responding: Connect
 ) -> None:
     """A user would look for the mistake in the wrong place."""
-    connection = responding(platform, error)
+    connection = responding(platform, response)
 
     with pytest.raises(keyturn.errors.KeyturnError) as raised:
         connection.token()
 
-    assert type(raised.value).__name__ == error["raises"]
+    assert type(raised.value).__name__ == response["raises"]
     assert "made-up-secret" not in str(raised.value)
 
 
