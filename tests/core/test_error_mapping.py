@@ -6,14 +6,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.conftest import World, for_each
 
 import keyturn
 from keyturn import errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tests.conftest import World
 
     Platform = Callable[..., keyturn.Connection]
 
@@ -150,9 +149,9 @@ PERMANENT: list[Row] = [
 ]
 
 
-@pytest.mark.parametrize(("status", "content", "kind", "error", "words"), PERMANENT)
+@pytest.mark.usefixtures("world")
+@for_each(("status", "content", "kind", "error", "words"), PERMANENT)
 def test_status_and_code_count_together(
-    world: World,
     status: int,
     content: object,
     kind: str,
@@ -160,7 +159,7 @@ def test_status_and_code_count_together(
     words: str,
 ) -> None:
     """The error would send the user to the wrong setting."""
-    raised, is_kept = failure(world, status, content, kind)
+    raised, is_kept = failure(World(), status, content, kind)
 
     assert type(raised) is error
     assert words in raised.hint

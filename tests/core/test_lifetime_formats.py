@@ -93,7 +93,7 @@ LIFETIMES: dict[str, tuple[str, object, float, float]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "value", "ahead", "lifetime"), LIFETIMES.values(), ids=LIFETIMES)
+@for_each(("kind", "value", "ahead", "lifetime"), LIFETIMES.values())
 def test_lifetime_is_read_as_it_is_written(
     read: Callable[..., keyturn.Token], kind: str, value: object, ahead: float, lifetime: float
 ) -> None:

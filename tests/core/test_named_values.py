@@ -115,7 +115,7 @@ VALUES: dict[str, tuple[dict[str, str], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("table", "wanted"), VALUES.values(), ids=VALUES)
+@for_each(("table", "wanted"), VALUES.values())
 def test_value_is_computed_from_its_parts(
     platform: Platform, table: dict[str, str], wanted: str
 ) -> None:

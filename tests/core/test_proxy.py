@@ -8,6 +8,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors
@@ -82,7 +83,7 @@ def test_credentials_of_a_proxy_are_percent_encoded(monkeypatch: pytest.MonkeyPa
     assert "p@s/s" not in repr(proxy) + str(proxy)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("exceptions", "host", "is_direct"),
     [
         ("login.example", "login.example", True),

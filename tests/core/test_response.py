@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.conftest import for_each
+from tests.conftest import World, for_each
 
 import keyturn
 from keyturn import errors
@@ -23,7 +23,6 @@ from keyturn._providers.token_response import field_of, read_error, read_token
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.conftest import World
 
 JSON = {"content-type": "application/json"}
 HTML = {"content-type": "text/html"}
@@ -140,15 +139,13 @@ ERROR_ROWS: list[Row] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("status", "headers", "body", "kind", "words"),
-    [row[1:] for row in ERROR_ROWS],
-    ids=[row[0] for row in ERROR_ROWS],
-)
+@pytest.mark.usefixtures("world")
+@for_each(("status", "headers", "body", "kind", "words"), [row[1:] for row in ERROR_ROWS])
 def test_response_without_a_token_raises_the_expected_error(
-    world: World, status: int, headers: dict[str, str], body: bytes, kind: type[OURS], words: str
+    status: int, headers: dict[str, str], body: bytes, kind: type[OURS], words: str
 ) -> None:
     """An error body would be used as a token, or the user would get the wrong error."""
+    world = World()
     world.endpoint.responses += [
         keyturn.plugins.Response(status, headers, body, world.clock.now)
     ] * 3

@@ -223,11 +223,12 @@ GARBAGE = [
 ]
 
 
-@pytest.mark.parametrize("text", GARBAGE, ids=range(len(GARBAGE)))
+@for_each("text", GARBAGE)
 def test_invalid_entry_gives_no_token_and_is_logged(
     text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A damaged or forged entry would crash the caller, be used, or not be logged."""
+    caplog.clear()
     assert entry_from_json(text, KEY) is None
     assert caplog.messages == [
         f"the store's entry at {KEY} is not a valid token for that key; ignoring it"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors
@@ -252,7 +253,7 @@ def test_nesting_of_extra_is_bounded(read: Callable[..., keyturn.Token]) -> None
 # --- Errors ---
 
 
-@pytest.mark.parametrize("value", [None, "", 0, 0.0, "0", False, [], {}, ...])
+@for_each("value", [None, "", 0, 0.0, "0", False, [], {}, ...])
 @pytest.mark.parametrize("field", ["error", "status.code", "errors.0.code"])
 def test_code_for_no_error_is_not_an_error(
     read: Callable[..., keyturn.Token], field: str, value: object

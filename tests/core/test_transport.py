@@ -11,6 +11,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import errors
@@ -73,8 +74,8 @@ def endless(server: RawServer, connection: socket.socket) -> None:
     [
         b"Content-Length: %d\r\n\r\n" % (MAX_BODY + 1) + b"x" * (MAX_BODY + 1),
         b"\r\n" + b"x" * (MAX_BODY + 1),
-        b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"x" * 5 * MAX_BODY),
-        b"Content-Encoding: DEFLATE\r\n\r\n" + zlib.compress(b"x" * 5 * MAX_BODY),
+        b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"x" * 2 * MAX_BODY),
+        b"Content-Encoding: DEFLATE\r\n\r\n" + zlib.compress(b"x" * 2 * MAX_BODY),
     ],
     ids=["length", "no length", "gzip bomb", "deflate bomb"],
 )
@@ -177,7 +178,7 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.parametrize("status", [300, 302, 401, 429, 503])
+@for_each("status", [300, 302, 401, 429, 503])
 @pytest.mark.parametrize("rest", UNREADABLE.values(), ids=UNREADABLE)
 def test_error_response_counts_though_its_body_cannot_be_read(
     transport: Transport, serve: Serve, status: int, rest: bytes, token_request: RequestTo
@@ -239,7 +240,7 @@ def resetting(sent: bytes) -> Callable[[RawServer, socket.socket], None]:
 WHOLE = HEAD + b'Content-Length: 20\r\n\r\n{"access_token":"x"}'
 
 
-@pytest.mark.parametrize("sent", range(0, len(WHOLE) - 1, 7))
+@for_each("sent", range(0, len(WHOLE) - 1, 7))
 @pytest.mark.parametrize("end", [resetting, lambda sent: sent], ids=["reset", "hang-up"])
 def test_incomplete_response_is_a_failure_of_the_endpoint(
     transport: Transport,

@@ -77,7 +77,7 @@ def test_bad_label_is_refused_with_its_setting_named(name: str, length: int, bad
     )
 
 
-@pytest.mark.parametrize("bad", BAD_LABELS)
+@for_each("bad", BAD_LABELS)
 def test_bad_host_value_that_a_provider_does_not_check_is_refused(world: World, bad: str) -> None:
     """A setting that a plugin does not check could end the host in a URL."""
     careless = type("Careless", (world.plain,), {"token_url": "https://{client_id}.acme.example"})

@@ -67,7 +67,7 @@ def modules() -> list[str]:
     return [name for name in names if not programs.search(name)]
 
 
-@for_each("name", modules())
+@for_each("name", modules)  # which imports all of them
 def test_examples_in_docstrings_work(name: str) -> None:
     """`help()` would show an example that fails, or that no test runs."""
     module = importlib.import_module(name)

@@ -287,7 +287,7 @@ def test_token_formats_are_described() -> None:
     assert set(FORMATS) <= described
 
 
-@pytest.mark.parametrize("row", error_rows(), ids=lambda row: row[0])
+@for_each("row", error_rows())
 def test_exit_codes_on_the_page_are_those_of_the_errors(row: list[str]) -> None:
     """A script that relies on the table would handle the wrong error."""
     kind = getattr(keyturn.errors, row[0])
@@ -324,7 +324,7 @@ def endpoint() -> Iterator[tuple[str, dict[str, Any]]]:
 RESPONSES = [row for row in rows(page_text("responses")) if re.fullmatch(r"\d{3}", row[0])]
 
 
-@pytest.mark.parametrize("row", RESPONSES, ids=[f"{r[0]} {r[2][:40]}" for r in RESPONSES])
+@for_each("row", RESPONSES)
 def test_responses_raise_the_errors_in_the_table(
     row: list[str], endpoint: tuple[str, dict[str, Any]]
 ) -> None:

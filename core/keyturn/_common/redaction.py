@@ -12,8 +12,6 @@ escapes of URLs, JSON and HTML, of Base64 and of hexadecimal digits. Hidden are:
 from __future__ import annotations
 
 import base64
-import itertools
-import operator
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -207,10 +205,8 @@ def _as_bytes(text: str) -> str:
 
 
 def _shown(text: str, blots: bytearray) -> str:
-    if 1 not in blots:
-        return text
-    groups = itertools.groupby(zip(text, blots, strict=True), operator.itemgetter(1))
-    return "".join(
-        MASK if is_hidden else "".join(character for character, _ in group)
-        for is_hidden, group in groups
-    )
+    parts, shown = list[str](), 0
+    for hidden in re.finditer(b"\1+", blots):
+        parts += text[shown : hidden.start()], MASK
+        shown = hidden.end()
+    return "".join([*parts, text[shown:]])
