@@ -12,6 +12,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -142,6 +143,8 @@ def pytest_runtest_protocol(
 
 # What the environment of the developer has, users rarely do, and takes half the time of a process.
 HIDDEN = Path(__file__).with_name("hidden")
+FORKING = Path(__file__).with_name("forking")
+FORK_SERVER = pytest.StashKey[str]()
 SECRET = "s3cret-for-tests"
 # The pause before a token request is sent again: tests make it short where it would take time.
 BACKOFF = token_request._BACKOFF  # noqa: SLF001 - a user would wait for it
@@ -494,28 +497,50 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.communicate()
 
 
-@pytest.fixture(scope="session")
-def forking_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[object]]:
-    """Give a command that replaces `sys.executable`; its processes have already imported keyturn.
-
-    It is for code and modules (`-c` and `-m`) for which Python's startup and imports don't matter.
-    """
-    path = tmp_path_factory.mktemp("forking") / "socket"
-    programs = Path(__file__).with_name("forking")
-    # Coverage is measured separately in each forked process.
-    variables = {k: v for k, v in os.environ.items() if not k.startswith("COVERAGE")}
+@contextlib.contextmanager
+def fork_server(path: Path) -> Iterator[None]:
+    """Run a server at this path that forks processes which have already imported keyturn."""
+    # Coverage is measured separately in each forked process, which gets its own variables.
+    own = ("COVERAGE", "KEYTURN_")
+    variables = {k: v for k, v in os.environ.items() if not k.startswith(own)}
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen(100)
         server = subprocess.Popen(
-            [sys.executable, programs / "server.py", str(listener.fileno())],
-            env=variables,
+            [sys.executable, FORKING / "server.py", str(listener.fileno())],
+            env=variables | {"PYTHONPATH": str(HIDDEN)},
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
             start_new_session=True,
         )
-    yield [sys.executable, "-IS", programs / "python.py", path]
+    yield
     server.communicate(timeout=30)  # it ends at the end of its input
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Let all processes of a parallel run use one fork server: its imports take half a second."""
+    if FORK_SERVER not in node.config.stash:
+        ending = contextlib.ExitStack()
+        directory = Path(ending.enter_context(tempfile.TemporaryDirectory()))
+        ending.enter_context(fork_server(directory / "socket"))
+        node.config.add_cleanup(ending.close)
+        node.config.stash[FORK_SERVER] = str(directory / "socket")
+    node.workerinput["fork_server"] = node.config.stash[FORK_SERVER]
+
+
+@pytest.fixture(scope="session")
+def forking_python(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[object]]:
+    """Give a command that replaces `sys.executable`; its processes have already imported keyturn.
+
+    It is for code and modules (`-c` and `-m`) for which Python's startup and imports don't matter.
+    """
+    shared = getattr(pytestconfig, "workerinput", {}).get("fork_server")
+    path = Path(shared) if shared else tmp_path_factory.mktemp("forking") / "socket"
+    with contextlib.nullcontext() if shared else fork_server(path):
+        yield [sys.executable, "-IS", FORKING / "python.py", path]
 
 
 def with_variables(variables: dict[str, str | None]) -> dict[str, str]:
