@@ -32,9 +32,11 @@ _MODULES = (
     *("urllib.request", "concurrent.futures.thread", "email.message", "http.cookies"),
 )
 _CLIENTS = ("attr", "attrs", "httpx", "httpcore", "requests", "aiohttp", "urllib3")
+_WITH_CLASSES = {*_MODULES, *_CLIENTS}
 # Modules of Python whose values change in the course of things.
 _CHANGING = {"gc", "linecache", "mimetypes", "re", "sys", "tokenize", "warnings"}
 _CODE = (types.FunctionType, types.BuiltinFunctionType, type)
+_PLAIN = (str, int, types.NoneType)
 _KIT = "keyturn.testing"
 _FIRST = tuple(sys.modules)
 
@@ -94,12 +96,14 @@ def global_state(*, has_values: bool = False) -> dict[str, object]:
         if not isinstance(module, types.ModuleType):  # what hides a module, and stand-ins
             continue
         is_python = name.partition(".")[0] in sys.stdlib_module_names and name != "__main__"
-        if is_python or name in _CLIENTS or _is_keyturn(name):
-            state[name] = _Members(vars(module))
-        if name in {*_MODULES, *_CLIENTS} or _is_keyturn(name):
+        is_plain, is_keyturn = has_values and is_python and name not in _CHANGING, _is_keyturn(name)
+        if is_python or name in _CLIENTS or is_keyturn:
+            state[name] = members = _Members(vars(module))
+            members.has_values = is_plain
+        if name in _WITH_CLASSES or is_keyturn:
             state |= _classes(name, module)
-        if has_values and is_python and name not in _CHANGING:
-            state |= _values(name, module)
+        if is_plain:
+            state |= _containers(name, module)
     return state
 
 
@@ -137,10 +141,18 @@ def changed(before: dict[str, object], after: dict[str, object]) -> list[str]:
 class _Members(dict[str, Any]):
     """The attributes of a module or a class; functions and classes are compared by identity."""
 
+    has_values = False
+    """Whether the public strings and numbers are compared as well."""
+
     def replaced(self, other: _Members) -> Iterator[str]:
-        """Yield the names of the functions and classes that were replaced."""
+        """Yield the names of the functions, classes and values that were replaced."""
+        has_values = self.has_values and other.has_values
         for key, value in self.items():
-            if other.get(key, value) is not value and isinstance(value, _CODE):
+            new = other.get(key, value)
+            if new is value:
+                continue
+            is_plain = isinstance(value, _PLAIN) and isinstance(new, _PLAIN) and new != value
+            if isinstance(value, _CODE) or (has_values and is_plain and not key.startswith("_")):
                 yield key
 
 
@@ -159,25 +171,26 @@ def _blocked() -> frozenset[int]:
     return frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 
-def _values(name: str, module: Any) -> dict[str, object]:
-    """Return the public values of a module of Python: containers with what they contain."""
-    found: dict[str, object] = {}
-    for key, value in vars(module).items():
-        if key.startswith("_") or isinstance(value, (*_CODE, types.ModuleType)):
-            continue
-        if isinstance(value, dict):
-            found[f"{name}.{key}"] = frozenset((id(one), id(two)) for one, two in value.items())
-        elif isinstance(value, (list, set)):
-            found[f"{name}.{key}"] = frozenset(map(id, value))
-        elif isinstance(value, (str, int, types.NoneType)):
-            found[f"{name}.{key}"] = value
-    return found
+def _containers(name: str, module: Any) -> dict[str, object]:
+    """Return what the public containers of a module of Python contain, by their names."""
+    return {
+        f"{name}.{key}": _contained(value)
+        for key, value in vars(module).items()
+        if isinstance(value, (dict, list, set)) and not key.startswith("_")
+    }
+
+
+def _contained(container: Any) -> object:
+    """Return what a container contains; `id` of each would be slow: audit hooks see its calls."""
+    if isinstance(container, dict):
+        return dict(container)
+    return list(container) if isinstance(container, list) else frozenset(container)
 
 
 def _classes(name: str, module: Any) -> dict[str, object]:
     """Return what the classes of a module have, by their names."""
     return {
-        f"{name}.{key}": _Members(vars(value))
+        f"{name}.{key}": _Members(vars(value).copy())  # a view of them is slow to read
         for key, value in vars(module).items()
         if isinstance(value, type) and value.__module__ == name
     }

@@ -104,15 +104,21 @@ def found_of(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _imported(given: dict[str, Any]) -> list[str]:
-    """Return the modules that a provider's own module imports."""
+    """Return the modules that a provider's own module imports, without those of its package."""
+    own = given["module"].partition(".")[0]
+    return [each for each in _imports(given["file"]) if each.partition(".")[0] != own]
+
+
+@functools.lru_cache(maxsize=64)
+def _imports(file: str) -> list[str]:
+    """Return the modules that a file imports."""
     found: list[str] = []
-    for node in ast.walk(ast.parse(Path(given["file"]).read_bytes())):
+    for node in ast.walk(ast.parse(Path(file).read_bytes())):
         if isinstance(node, ast.Import):
             found += [each.name for each in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.append(node.module)
-    own = given["module"].partition(".")[0]
-    return [each for each in found if each.partition(".")[0] != own]
+    return found
 
 
 def _additions(modules: set[str], printed: str) -> list[str]:

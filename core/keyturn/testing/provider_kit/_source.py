@@ -131,15 +131,24 @@ def own_strings(provider: Provider[Any]) -> list[str]:
 def compared(provider: Provider[Any]) -> dict[str, list[Any]]:
     """Return the constants with which the provider's own code compares each attribute."""
     found: dict[str, list[Any]] = {}
-    for node in (node for file in own_files(provider) for node in ast.walk(tree(file))):
+    for file in own_files(provider):
+        for name, values in _comparisons(file):
+            found.setdefault(name, []).extend(values)
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _comparisons(file: str) -> list[tuple[str, list[Any]]]:
+    """Return the attributes in the comparisons of a file, with the constants of each."""
+    found: list[tuple[str, list[Any]]] = []
+    for node in ast.walk(tree(file)):
         if not isinstance(node, ast.Compare):
             continue
         sides = [node.left, *node.comparators]
         names = [side.attr for side in sides if isinstance(side, ast.Attribute)]
         parts = [part for side in sides for part in getattr(side, "elts", [side])]
         values = [part.value for part in parts if isinstance(part, ast.Constant)]
-        for name in names:
-            found.setdefault(name, []).extend(each for each in values if each is not None)
+        found += [(name, [each for each in values if each is not None]) for name in names]
     return found
 
 
