@@ -26,10 +26,10 @@ from keyturn.testing.provider_kit._examples import Examples
 from keyturn.testing.provider_kit._subject import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-# The first test starts a process for all providers.
-pytestmark = pytest.mark.timeout(240)
+# The first test starts a process for all providers. A timer for each test would take longer.
+LONG = pytest.mark.timeout(240)
 sys.path.insert(0, str(Path(__file__).parent))
 KINDS = (
     "derived",
@@ -57,6 +57,11 @@ ELSEWHERE = {
     *("isolation", "other_process", "nothing_changed", "forgotten_settings"),
     *("dynamic_values", "well_formed_request", "shared_domains"),
 }
+
+
+def first_is_long(rows: Sequence[Any]) -> list[Any]:
+    """Return the rows of a test; the first one, which starts the process, may take long."""
+    return [pytest.param(rows[0], marks=LONG), *rows[1:]]
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +102,9 @@ def _one_second_process() -> None:
 
 
 @pytest.mark.usefixtures("_one_second_process")
-@pytest.mark.parametrize("broken", BASE.BROKEN, ids=lambda each: each.what.replace(" ", "-"))
+@pytest.mark.parametrize(
+    "broken", first_is_long(BASE.BROKEN), ids=lambda each: each.what.replace(" ", "-")
+)
 def test_broken_provider_is_caught(broken: Any) -> None:
     """An author could publish this broken provider without a warning."""
     with opened(broken.provider, broken.settings, Examples()) as subject:
@@ -190,6 +197,7 @@ class Acme(keyturn.plugins.Provider):
 """
 
 
+@LONG
 def test_import_with_a_side_effect_is_reported(tmp_path: Path) -> None:
     """Each process that only lists the provider would run that side effect."""
     reply = {"status": 200, "headers": {}, "body": "{}", "sent_at": 0.0}
@@ -268,7 +276,7 @@ def test_rule_of_an_unknown_setting_is_reported() -> None:
 
 
 @pytest.mark.usefixtures("_one_second_process")
-@pytest.mark.parametrize("provider", GOOD.GOOD, ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize("provider", first_is_long(GOOD.GOOD), ids=lambda each: type(each).__name__)
 def test_unusual_correct_provider_passes(provider: Any) -> None:
     """An author would have to change a correct provider."""
     report = kit.run(provider, BASE.SETTINGS, Examples())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import socket
 import struct
 import threading
@@ -76,9 +75,10 @@ class Endpoint:
     def _respond(self, connection: socket.socket) -> None:
         with connection.makefile("rb") as file:
             method, target, _ = file.readline().decode("latin-1").split(" ", 2)
-            fields = http.client.parse_headers(file)
-            body = file.read(int(fields.get("content-length", "0")))
-        headers = {name.lower(): value for name, value in fields.items()}
+            lines = iter(lambda: file.readline().decode("latin-1").strip(), "")
+            pairs = (line.partition(":") for line in lines)
+            headers = {name.lower(): value.strip() for name, _, value in pairs}
+            body = file.read(int(headers.get("content-length", "0")))
         request = ReceivedRequest(method, target, headers, body, _HOST)
         reply: Reply = self.reply
         if request.path in self.steps:
