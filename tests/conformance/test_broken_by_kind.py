@@ -26,7 +26,7 @@ from keyturn.testing.provider_kit._examples import Examples
 from keyturn.testing.provider_kit._subject import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
 # The first test starts a process for all providers. A timer for each test would take longer.
 LONG = pytest.mark.timeout(240)
@@ -72,7 +72,7 @@ def _restored() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def restored() -> Iterator[None]:
+def restored() -> Generator[None]:
     """Undo, at the end, what broken providers change for the whole process."""
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(json, "dumps", json.dumps)
