@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import functools
 import io
 import json
 import logging
@@ -221,7 +222,7 @@ class Customer:
             token = connection.token()
             return (connection.token(stale=token) if stale else token).access_token
 
-    @property
+    @functools.cached_property
     def fingerprint(self) -> str:
         """The key of the token, and the name of its lock."""
         with self.connect(Path("/nonexistent")) as connection:
