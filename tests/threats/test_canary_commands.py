@@ -18,7 +18,7 @@ import keyturn
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from tests.conftest import RawServer
@@ -79,19 +79,27 @@ OTHERS = [
 ]
 # The expected exit codes; a token endpoint may have reached its rate limit.
 CODES = {"fine": {0}, "half": {0, 1, 3}, "refused": {0, 3}, "broken": {0, 4, 5}}
-# One process for many commands, because imports take most of a command's time.
+# One process for many commands, in several homes, because imports take most of a command's time.
 RUN_ALL = """
-import io, json, sys
+import io, json, os, sys
 from keyturn._cli import main
-for arguments in json.loads(sys.argv[1]):
-    sys.stdin = io.StringIO(sys.argv[2])
-    print(f"\\nexit code {main(arguments)}", flush=True)
+for number, (home, given, commands) in enumerate(json.loads(sys.argv[1])):
+    os.environ["HOME"] = home
+    os.environ["KEYTURN_CONFIG"] = os.path.join(home, "keyturn.toml")
+    os.environ["KEYTURN_STORE"] = f"disk://{home}/store"
+    print(f"\\nhome {number}")
+    for arguments in commands:
+        sys.stdin = io.StringIO(given)
+        print(f"\\nexit code {main(arguments)}", flush=True)
 """
 
 # Each in a process of its own, forked after the common imports.
 RUN_EACH = """
-import json, os, runpy, sys
-import keyturn._cli.commands, keyturn._connection
+import gc, json, os, runpy, sys
+import httpx, keyturn._cli.commands, keyturn._cli.overview, keyturn._cli.tokens, keyturn._config
+import keyturn._connection, keyturn._http.exchange, keyturn._tokens.explain, keyturn.plugins
+import keyturn.stores._disk, keyturn_commercelayer, tomllib
+gc.freeze()
 for number, arguments in enumerate(json.loads(sys.argv[1])):
     child = os.fork()
     if not child:
@@ -147,6 +155,11 @@ class Place:
     def run(self, code: str, *arguments: str) -> subprocess.Popen[str]:
         """Start Python code in its own process."""
         return self._start("-c", code, *arguments)
+
+    def run_all(self, *homes: tuple[Place, Sequence[list[str]]]) -> subprocess.Popen[str]:
+        """Start a process that runs all commands of each home."""
+        runs = [(str(each.home), helper_request(each), commands) for each, commands in homes]
+        return self.run(RUN_ALL, json.dumps(runs))
 
     def _start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -275,29 +288,35 @@ def test_command_that_succeeds_shows_no_canary(
     here.check_files()
 
 
-@pytest.mark.parametrize("kind", CODES)
 def test_commands_show_no_canary_for_any_response(
-    place: Callable[..., Place],
-    finish: Callable[..., tuple[str, str]],
-    canary: Canary,
-    kind: str,
+    place: Callable[..., Place], finish: Callable[..., tuple[str, str]], canary: Canary
 ) -> None:
     """A server's message that quotes the secret would show it in the output of a failure."""
-    here = place(kind)
-    commands = [*COMMANDS.values(), *OTHERS, *(FORMATS if kind == "fine" else ())]
-    arguments = [[*options, *command] for options in ([], ["-v"]) for command in commands]
-    process = here.run(RUN_ALL, json.dumps(arguments), helper_request(here))
+    homes = {kind: place(kind) for kind in CODES}
+    commands = [*COMMANDS.values(), *OTHERS]
+    arguments = {
+        kind: [
+            [*options, *command]
+            for options in ([], ["-v"])
+            for command in (*commands, *(FORMATS if kind == "fine" else ()))
+        ]
+        for kind in homes
+    }
+    here = homes["fine"]
+    process = here.run_all(*((home, arguments[kind]) for kind, home in homes.items()))
     output, trouble = finish(process)
-    codes = [int(code) for code in re.findall(r"^exit code (\d+)$", output, re.MULTILINE)]
 
     assert process.returncode == 0, trouble
-    assert len(codes) == len(arguments)
-    assert set(codes) <= CODES[kind]
-    if kind in {"fine", "half"}:
-        assert canary.token in output
-        output = output.replace(canary.token, "")
-    assert canary.in_text(output + trouble + here.arguments) == []
-    here.check_files()
+    before, *outputs = re.split(r"^home \d$", output, flags=re.MULTILINE)
+    assert canary.in_text(before + trouble + here.arguments) == []
+    for (kind, home), shown in zip(homes.items(), outputs, strict=True):
+        codes = [int(code) for code in re.findall(r"^exit code (\d+)$", shown, re.MULTILINE)]
+        assert len(codes) == len(arguments[kind]), kind
+        assert set(codes) <= CODES[kind], kind
+        has_token = kind in {"fine", "half"}
+        assert (canary.token in shown) == has_token, kind
+        assert canary.in_text(shown.replace(canary.token, "")) == [], kind
+        home.check_files()
 
 
 def test_secret_of_any_source_is_not_on_a_command_line(
@@ -309,7 +328,7 @@ def test_secret_of_any_source_is_not_on_a_command_line(
     here = place("refused")
     paths = [place("refused", source).home / "keyturn.toml" for source in SOURCES]
     arguments = [["-v", "check", "--config", str(path)] for path in paths]
-    output, trouble = finish(here.run(RUN_ALL, json.dumps(arguments), ""))
+    output, trouble = finish(here.run_all((here, arguments)))
 
     assert output.count("InvalidClient") == output.count("exit code 3") == len(SOURCES)
     assert canary.in_text(output + trouble + here.arguments) == []
@@ -340,7 +359,7 @@ def test_error_in_the_configuration_shows_no_canary(
         path.touch(mode=0o600)
         path.write_text(text.replace(right, wrong % {"secret": canary.secret}, 1), encoding="utf-8")
         arguments.append(["-v", "check", "--config", str(path)])
-    output, trouble = finish(here.run(RUN_ALL, json.dumps(arguments), ""))
+    output, trouble = finish(here.run_all((here, arguments)))
 
     assert output.count("exit code 2") == len(MISTAKES), trouble
     assert canary.in_text(output + trouble) == []

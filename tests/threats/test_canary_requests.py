@@ -19,6 +19,7 @@ from tests.threats.conftest import ENCODINGS
 import keyturn
 from keyturn import errors
 from keyturn._connection import manager_of
+from keyturn._tokens import token_request
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def test_failure_shows_no_canary(
     canary: Canary,
     connect: Callable[..., keyturn.Connection],
     serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
     provider: str,
     failure: str,
 ) -> None:
@@ -161,6 +163,7 @@ def test_failure_shows_no_canary(
         with pytest.raises(errors.KeyturnError) as caught:
             connection.token()
         watch.look_at_error(caught.value)
+        monkeypatch.setattr(token_request, "_BACKOFF", 60)  # only the first one is sent again
     with pytest.raises(errors.KeyturnError) as caught:
         asyncio.run(connection.atoken(), debug=True)
     watch.look_at_error(caught.value)
