@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import ssl
@@ -61,16 +62,23 @@ class Site:
         self._server.site = self  # type: ignore[union-attr]
         written = f"[{host}]" if ":" in host else host
         self.url = f"http://{written}:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread = threading.Thread(target=self._accept)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
+        with contextlib.suppress(OSError):
+            self._server.socket.shutdown(socket.SHUT_RDWR)
         self._server.server_close()
         self._thread.join()
+
+    def _accept(self) -> None:
+        """Handle connections; unlike `serve_forever`, which looks for its end now and then."""
+        with contextlib.suppress(OSError):  # the end
+            while True:
+                self._server.process_request(*self._server.get_request())
 
     @property
     def api_requests(self) -> list[Arrived]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import requests
+from tests.conftest import for_each
 
 import keyturn
 from keyturn.errors import ForeignOrigin, KeyturnError
@@ -99,7 +100,7 @@ OTHER_ORIGINS = [
 ]
 
 
-@pytest.mark.parametrize("url", OTHER_ORIGINS)
+@for_each("url", OTHER_ORIGINS)
 def test_other_origins_are_rejected(
     connect: Any, api: Any, client_class: type[Any], url: str
 ) -> None:

@@ -7,12 +7,14 @@ import contextlib
 import copy
 import socket
 import socketserver
+from itertools import product
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import aiohttp
 import pytest
 import requests
+from tests.conftest import for_each
 
 import keyturn
 
@@ -32,11 +34,12 @@ def auth_for(library: Any, connection: keyturn.Connection) -> Any:
     return getattr(keyturn.integrations, library.__name__).KeyturnAuth(connection)
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@for_each("status", [301, 302, 303, 307, 308])
 def test_redirect_to_another_host_leaks_nothing(
     connect: Any, api: Any, elsewhere: Any, client_class: type[Any], status: int
 ) -> None:
     """The target of a redirect would get the token and the application ID."""
+    elsewhere.requests.clear()
     client = client_class(connect())
     for method in ("GET", "POST"):
         client.send(method, redirect(api, f"{elsewhere.url}/open", status))
@@ -124,12 +127,15 @@ def test_other_names_of_this_machine_get_no_token(
     assert all(CANARY in each.headers["authorization"] for each in own)
 
 
-@pytest.mark.parametrize("to", ["{url}/needs-application", "/needs-application", "//{host}/x"])
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@for_each(
+    ("to", "method"),
+    product(["{url}/needs-application", "/needs-application", "//{host}/x"], ["GET", "POST"]),
+)
 def test_redirect_within_the_api_keeps_its_headers(
     connect: Any, api: Any, client_class: type[Any], to: str, method: str
 ) -> None:
     """An API that redirects to another of its paths would reject the request."""
+    api.requests.clear()
     to = to.format(url=api.url, host=api.url.removeprefix("http://"))
     reply = client_class(connect()).send(method, redirect(api, to), content=b"body")
     assert (reply.status, reply.body) == (200, b"fine: body")
@@ -176,7 +182,7 @@ def test_rejection_after_a_redirect_within_the_api_renews_the_token(
     assert (reply.status, api.token_requests) == (401, 2)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "to",
     [
         "http://{host}@127.0.0.1:{port}/open",

@@ -8,6 +8,7 @@ import json
 import socket
 import ssl
 import threading
+from itertools import product
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
@@ -17,6 +18,7 @@ import httpx2
 import pytest
 import requests
 import urllib3
+from tests.conftest import for_each
 
 import keyturn
 from keyturn.errors import ForeignOrigin
@@ -322,7 +324,7 @@ def leaked(server: RawServer, api: Api) -> list[bytes]:
     ]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "link",
     [
         "http://{other}/page/2",
@@ -371,8 +373,7 @@ def moved(http_response: HttpResponse, to: str, status: int = 307) -> bytes:
     return http_response(b"", status, location=to, connection="close")
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@for_each(("status", "method"), product([301, 302, 303, 307, 308], ["GET", "POST"]))
 def test_redirect_over_several_hops_takes_no_token_along(
     api_of: Callable[..., Api],
     http_response: HttpResponse,
@@ -382,6 +383,7 @@ def test_redirect_over_several_hops_takes_no_token_along(
     method: str,
 ) -> None:
     """A token kept at a first redirect, within the API, would leave it at the second one."""
+    elsewhere.received.clear()
     api = api_of("norce-commerce", b"")
 
     def response(request: bytes) -> bytes:
@@ -430,7 +432,7 @@ def test_error_response_after_a_redirect_renews_nothing(
     assert leaked(other, api) == []
 
 
-@pytest.mark.parametrize("to", ["https://{home}/x", "http://localhost:{port}/x", "//{other}/x"])
+@for_each("to", ["https://{home}/x", "http://localhost:{port}/x", "//{other}/x"])
 def test_redirect_to_another_port_or_scheme_takes_no_token_along(
     api_of: Callable[..., Api],
     http_response: HttpResponse,
@@ -439,6 +441,7 @@ def test_redirect_to_another_port_or_scheme_takes_no_token_along(
     to: str,
 ) -> None:
     """Another service on the API's host would get the token."""
+    elsewhere.received.clear()
     api = api_of("norce-commerce", b"")
     home = api.url.removeprefix("http://")
     other = f"127.0.0.1:{elsewhere.port}"

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from itertools import product
+from typing import Any
 
 import pytest
+from tests.conftest import World, for_each
 
 import keyturn
 from keyturn.stores._memory import MemoryStore
-
-if TYPE_CHECKING:
-    from tests.conftest import World
 
 LIMIT = keyturn.plugins.RateLimit(per_minute=3, burst=20)
 # The members of a bucket in the entry of a rate limit.
@@ -55,12 +54,13 @@ class Tampered(MemoryStore):
         super().write(key, entry, expires_at)
 
 
-@pytest.mark.parametrize("number", ODD)
-@pytest.mark.parametrize("field", ["expires_at", "issued_at", "issued"])
+@for_each(("field", "number"), product(["expires_at", "issued_at", "issued"], ODD))
 def test_token_with_a_time_out_of_range_is_a_miss(
-    world: World, caplog: pytest.LogCaptureFixture, field: str, number: str
+    caplog: pytest.LogCaptureFixture, field: str, number: str
 ) -> None:
     """An attacker with access to a shared Redis could end applications with an OverflowError."""
+    world = World()
+    caplog.clear()
     store = Tampered(lambda: world.clock.now)
     fingerprint = world.connect().token_request().fingerprint
     store.kind, store.field, store.number = fingerprint, field, ODD[number]
@@ -73,10 +73,10 @@ def test_token_with_a_time_out_of_range_is_a_miss(
     assert ODD[number][:60] not in caplog.text or len(number) < 8
 
 
-@pytest.mark.parametrize("number", ODD)
-@pytest.mark.parametrize("field", ["per_minute", "burst"])
-def test_rate_limit_without_a_connection_is_ignored(world: World, field: str, number: str) -> None:
+@for_each(("field", "number"), product(["per_minute", "burst"], ODD))
+def test_rate_limit_without_a_connection_is_ignored(field: str, number: str) -> None:
     """Calls would raise an OverflowError while such an entry exists."""
+    world = World()
     provider, store = world.changed(rate_limit=LIMIT), Tampered(lambda: world.clock.now)
     store.kind, store.field, store.number = "rate-limit-", field, ODD[number]
     first = world.connect(provider, store=store)
@@ -86,12 +86,13 @@ def test_rate_limit_without_a_connection_is_ignored(world: World, field: str, nu
         assert first.token(stale=first.token()).access_token == each
 
 
-@pytest.mark.parametrize("number", ODD)
-@pytest.mark.parametrize("field", ["tokens", "at"])
+@for_each(("field", "number"), product(["tokens", "at"], ODD))
 def test_rate_limit_with_a_number_out_of_range_is_a_miss(
-    world: World, caplog: pytest.LogCaptureFixture, field: str, number: str
+    caplog: pytest.LogCaptureFixture, field: str, number: str
 ) -> None:
     """An attacker could keep callers from a token for years."""
+    world = World()
+    caplog.clear()
     provider, store = world.changed(rate_limit=LIMIT), Tampered(lambda: world.clock.now)
     store.kind, store.field, store.number = "rate-limit-", field, ODD[number]
     first = world.connect(provider, store=store)
@@ -102,12 +103,13 @@ def test_rate_limit_with_a_number_out_of_range_is_a_miss(
     assert "is not a valid rate limit; ignoring it" in caplog.text
 
 
-@pytest.mark.parametrize("number", ODD)
-@pytest.mark.parametrize("field", ["until", "seconds", "status"])
+@for_each(("field", "number"), product(["until", "seconds", "status"], ODD))
 def test_error_response_with_a_number_out_of_range_is_a_miss(
-    world: World, caplog: pytest.LogCaptureFixture, field: str, number: str
+    caplog: pytest.LogCaptureFixture, field: str, number: str
 ) -> None:
     """One entry could block an account, or end the application that reads it."""
+    world = World()
+    caplog.clear()
     store = Tampered(lambda: world.clock.now)
     store.kind, store.field, store.number = "refused-", field, ODD[number]
     world.endpoint.refuse()
