@@ -13,6 +13,7 @@ import pprint
 import re
 import traceback
 import urllib.parse
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,10 +208,13 @@ class Customer:
 
     def connect(self, directory: Path) -> keyturn.Connection:
         """Return a connection with a newly opened store, as another process would."""
+        return self._connected(keyturn.stores.from_url(f"disk://{directory}"))
+
+    def _connected(self, store: keyturn.stores.Store) -> keyturn.Connection:
         return keyturn.connect(
             "commercelayer",
             kind="integration",
-            store=keyturn.stores.from_url(f"disk://{directory}"),
+            store=store,
             token_url=f"http://127.0.0.1:{self.endpoint.port}/oauth/token",
             client_id="cid",
             client_secret="s3cret-for-tests",
@@ -218,7 +222,8 @@ class Customer:
 
     def token(self, directory: Path, *, stale: bool = False) -> str:
         """Return a token that may be used now, by its own connection."""
-        with self.connect(directory) as connection:
+        store = keyturn.stores.from_url(f"disk://{directory}")
+        with closing(store), self._connected(store) as connection:
             token = connection.token()
             return (connection.token(stale=token) if stale else token).access_token
 

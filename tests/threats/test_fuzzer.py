@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
 import pytest
 from hypothesis import strategies as st
+from tests.conftest import for_each
 from tests.fuzz.__main__ import fuzz, main
 from tests.fuzz.targets import TARGETS, ours, shown
 
@@ -56,12 +58,17 @@ def test_parser_raises_only_errors_of_keyturn(name: str) -> None:
     assert count >= 5
 
 
-@pytest.mark.parametrize(("name", "path"), ROWS)
+@functools.cache
+def names_in(path: str) -> set[str]:
+    """Return the names of a file's tests."""
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    return {each.name for each in tree.body if isinstance(each, ast.FunctionDef)}
+
+
+@for_each(("name", "path"), ROWS)
 def test_each_attempt_of_the_threat_model_has_its_test(name: str, path: str) -> None:
     """SECURITY.md would name a test that does not exist."""
-    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
-
-    assert name in {each.name for each in tree.body if isinstance(each, ast.FunctionDef)}
+    assert name in names_in(path)
 
 
 def test_threat_model_lists_attempts_of_each_attacker() -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import httpx
 import pytest
+from tests.conftest import for_each
 
 import keyturn
 from keyturn import NetworkPolicy
@@ -241,7 +242,7 @@ def oro(host: str, port: int) -> dict[str, Any]:
     return CREDENTIALS | {"url": f"https://{host}:{port}"}
 
 
-@pytest.mark.parametrize("host", LITERALS)
+@for_each("host", LITERALS)
 def test_literal_address_is_not_dialled(host: str, watch: Watch, listener: Listener) -> None:
     """A tenant could reach this machine, the private network, or the cloud's metadata."""
     assert dialled(watch, "orocommerce", oro(host, listener.port))
@@ -253,7 +254,7 @@ def test_literal_address_is_not_dialled(host: str, watch: Watch, listener: Liste
     assert "see NetworkPolicy." in reported
 
 
-@pytest.mark.parametrize("addresses", RESOLVED)
+@for_each("addresses", RESOLVED)
 def test_name_is_not_dialled_if_any_of_its_addresses_is_forbidden(
     addresses: str, watch: Watch, listener: Listener, resolve: Callable[..., None]
 ) -> None:
@@ -269,7 +270,7 @@ def test_name_is_not_dialled_if_any_of_its_addresses_is_forbidden(
     assert not any(each in reported for each in addresses.split("+"))
 
 
-@pytest.mark.parametrize("host", NEVER_TAKEN)
+@for_each("host", NEVER_TAKEN)
 def test_unusual_form_of_an_address_is_not_dialled(
     host: str, watch: Watch, listener: Listener
 ) -> None:
@@ -289,7 +290,7 @@ def test_unusual_form_of_an_address_is_not_dialled(
                 assert seen == []
 
 
-@pytest.mark.parametrize("url", URLS_NEVER_TAKEN)
+@for_each("url", URLS_NEVER_TAKEN)
 def test_url_with_more_than_a_host_is_not_dialled(
     url: str, watch: Watch, listener: Listener
 ) -> None:
@@ -343,7 +344,7 @@ def test_generic_provider_without_address_settings_reports_one_problem(
 REDIRECTS = ["10.0.0.1", "169.254.169.254", "[::ffff:10.0.0.1]", "192.168.0.1"]
 
 
-@pytest.mark.parametrize("target", REDIRECTS)
+@for_each("target", REDIRECTS)
 def test_redirect_of_the_token_endpoint_is_not_followed(
     target: str, watch: Watch, listener: Listener
 ) -> None:

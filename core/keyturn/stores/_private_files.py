@@ -122,7 +122,7 @@ def is_open(path: Path, identity: tuple[int, int] | None) -> bool:
         return identity_of(path) == identity
     for each in _OPEN_FILES.iterdir():
         with contextlib.suppress(OSError):  # closed in the meantime
-            status = each.stat()
+            status = os.fstat(int(each.name))
             if (status.st_dev, status.st_ino) == identity:
                 return True
     return False
