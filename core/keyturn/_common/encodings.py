@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -94,6 +95,7 @@ def _views(view: View, least: int, nesting: int) -> Iterator[View]:
 def _unescaped(view: View) -> View:
     """Return a view with one layer of its escapes decoded."""
 
+    @functools.cache
     def places() -> tuple[list[int], list[int]]:
         earlier_starts, earlier_ends = view.places()
         starts, ends = list[int](), list[int]()
@@ -142,6 +144,7 @@ def _decoded(
         if len(digits) * bits >= least * 8:
             lines.append((start, end, _bytes(digits, bits)))
 
+    @functools.cache
     def places() -> tuple[list[int], list[int]]:
         earlier_starts, earlier_ends = view.places()
         starts, ends = list[int](), list[int]()
