@@ -457,10 +457,10 @@ def test_accounts_with_swapped_settings_never_share_a_token_on_disk(
     disk = keyturn.stores.from_url(f"disk://{tmp_path}/tokens")
     store = EncryptedStore(disk, EncryptedStore.generate_key()) if encrypted else disk
     crowd = Crowd(lambda account: opened(account, issuer, store), renew_every=20)
-    crowd.run(threads=4, rounds=800)
+    crowd.run(threads=4, rounds=400)
 
     assert crowd.wrong == []
-    assert sum(crowd.calls) == 4 * 800 * 16
+    assert sum(crowd.calls) == 4 * 400 * 16
     assert len(issuer.received) >= 20
 
 
