@@ -160,8 +160,13 @@ def _in_table(datum: str, value: Table) -> str:
 
 
 def _credentials(value: object) -> str:
-    if isinstance(value, list) and len(value) == 1:
-        value = value[0]
+    if isinstance(value, list):
+        value = " ".join(map(str, value))
+    if value == "":
+        return "nothing: without credentials they are a client ID and a secret"
+    if isinstance(value, str) and re.search("(?i)user.*password", value):
+        described = "[settings.username], and [settings.password]"
+        return f'"none", and describe them: {described} kind = "secret"'
     if isinstance(value, str) and re.search("(?i)api|user|password|token", value):
         return f'"none", and describe it: [settings.{snake(value)}] kind = "secret"'
     right = value_for("credentials", value, tuple(CREDENTIALS)) if isinstance(value, str) else ""

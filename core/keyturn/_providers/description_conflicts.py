@@ -77,6 +77,7 @@ def further(
     yield from _sent_twice(description, names)
     yield from code_mistakes(description)
     yield from _wrong_names(description)
+    yield from _authorization(description)
     yield from response_mistakes(description)
     yield from grant_mistakes(description)
     yield from header_mistakes(description)
@@ -200,8 +201,29 @@ def _wrong_names(description: Table) -> Mistakes:
     for table in ("parameters", "query", "api_query"):
         for name in _table(description, table):
             plain = str(name).strip().lstrip("?&").rstrip("=")
-            if plain != name or not name:
+            if not plain:
+                yield f"{table}", "has a parameter without a name: remove it"
+            elif plain != name:
                 yield f"{table}.{name}", f"must be the name of a parameter alone; write {plain}"
+
+
+def _authorization(description: Table) -> Mistakes:
+    """Yield names of headers where their value is meant, and the reverse."""
+    header = str(description.get("authorization_header", DATA["authorization_header"].default))
+    value = str(description.get("authorization_value", ""))
+    if "{" in value and value.lower().startswith(f"{header}:".lower()):
+        right = json.dumps(value[len(header) + 1 :].strip())
+        yield "authorization_value", f"begins with the name of the header; write {right}"
+    scheme = str(description.get("authorization_scheme", ""))
+    if re.fullmatch(r"[\w-]+:", scheme):
+        right = f'{json.dumps(scheme[:-1])}, or authorization_value = "{scheme} {{token}}"'
+        yield "authorization_scheme", f"ends with a colon (it is {shown(scheme)}); write {right}"
+    if description.get("client_authentication", "client_secret_post") == "client_secret_post":
+        for datum in _NAMES:
+            name = str(description.get(datum, ""))
+            if name.lower().startswith("x-"):
+                right = 'write client_authentication = "client_secret_headers" too'
+                yield datum, f"is the name of a header (it is {shown(name)}); {right}"
 
 
 def _addresses(description: Table, names: Table) -> Mistakes:
@@ -213,6 +235,11 @@ def _addresses(description: Table, names: Table) -> Mistakes:
         for place in re.finditer(r"\{(\w+)\}", url):
             if problem := _in_address(place, description, names):
                 yield datum, f"{problem} (it is {shown(url)})"
+        if re.search(r"[^:/]//|^\{[^}]*\}//", url):
+            right = json.dumps(re.sub("(?<!:)/{2,}", "/", url))
+            yield datum, f"has two slashes in its path (it is {shown(url)}); write {right}"
+        if datum == "revocation_url" and url and url == description.get("token_url"):
+            yield datum, "is the token endpoint, which revokes nothing: write another, or remove it"
         if url.endswith("*"):
             right = json.dumps(url.rstrip("*").rstrip("/"))
             yield datum, f"must be an address alone (it is {shown(url)}); write {right}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from keyturn._providers.description_fixes import shown
+from keyturn._providers.description_literals import unfinished
 from keyturn._providers.description_placeholders import ANY_NAME, reference
 
 Table = Mapping[str, Any]
@@ -52,6 +53,9 @@ def _default_problem(default: str) -> str:
     if re.search(ANY_NAME, default) or re.fullmatch(r"\{\w+\}", default):
         right = "write the value itself, or {a|b} where it goes"
         return f"is not a template (it is {shown(default)}): {right}"
+    if unfinished(default):
+        found = f"stands for another value (it is {shown(default)})"
+        return f"{found}: remove it, and the setting is required"
     if reference(default):
         right = "remove it: such a value belongs in keyturn.toml"
         return f"is not a secret reference (it is {shown(default)}); {right}, of each connection"

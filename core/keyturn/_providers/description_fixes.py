@@ -67,10 +67,16 @@ def _fixed(datum: str, kind: Any, value: Any) -> str:
 
 
 def _of_others(datum: str, value: Any) -> str:
+    if value == "" and get_origin(kind_of(datum_types()[datum])[0]) in {Literal, frozenset}:
+        usual = DATA[datum].default
+        usual = next(iter(usual)) if isinstance(usual, frozenset) else usual
+        return f"nothing: the default is {json.dumps(usual)}"
     if datum in _FIXES_OF_OTHERS:
         return _FIXES_OF_OTHERS[datum](value)
     if datum in _FIXES and isinstance(value, list) and all(isinstance(v, str) for v in value):
-        return _quoted([_FIXES[datum](each) for each in value], value)
+        made = [_FIXES[datum](each) for each in value if each.strip()]
+        flat = [each for one in made for each in (one if isinstance(one, list) else [one])]
+        return _quoted(flat, value) if flat else "nothing, and remove the line"
     return ""
 
 
@@ -107,7 +113,7 @@ def _string(datum: str, kind: Any, value: str) -> object:
     if DATA[datum].check in PATH_CHECKS:
         return path(value)
     if get_origin(kind) is Literal:
-        return value_for(datum, value, get_args(kind))
+        return value_for(datum, value.partition(";")[0], get_args(kind))
     if get_origin(kind) is frozenset:
         found = [*map(int, re.findall("[0-9]{3}", value))]
         return found[0] if len(found) == 1 else found
@@ -138,12 +144,14 @@ def address(value: str) -> str:
 
 def path(value: str) -> str:
     """Return the path that a wrong one was meant to be, or an empty string."""
-    made = re.sub(r"^[#$]\[\s*(?:payload\.)?(\w.*)\]$", r"\1", value.strip())
+    made = re.sub(r"^\$(?:response\.)?body#?/?|^#/", "", value.strip())
+    made = re.sub(r"^[#$]\[\s*(?:payload\.)?(\w.*)\]$", r"\1", made)
+    made = re.sub(r"^\w+ (?=\{)", "", re.sub(r"\[\?[^\]]*\]", ".0", made))
     made = re.split(r"\s*\|+\s*|\s+or\s+", made.strip("{}<> "))[0].replace("text()", "")
     made = re.sub(r"\.get\(\s*(['\"])([\w.-]+)\1[^()]*\)", r".\2", made)
     made = re.sub(r"\[\s*(?:\*|-[0-9]+)?\s*\]|(?<=\.)(?:\*|-[0-9]+)(?=\.|$)", ".0", made)
     made = re.sub(r"\[\s*['\"]?([^\]'\"]*)['\"]?\s*\]", r".\1", made)
-    made = re.sub(r"->|::|\?|[!/,]|\.{2,}", ".", made).removeprefix("$")
+    made = re.sub(r"['\"]", "", re.sub(r"->|::|\?|[!/,]|\.{2,}", ".", made)).removeprefix("$")
     made = re.sub(r"\.{2,}", ".", re.sub(r"^\.*@(?=\.)", "", made)).strip(".")
     return made if checks.path(made) is None else ""
 
@@ -154,7 +162,9 @@ def xml_path(value: str) -> str:
     return re.sub(r"^(?:Envelope|root|xml)\.", "", made)
 
 
-_RATE_REGEX = re.compile(r"([0-9]+)\D*?(?:/|per|a|each|every|in)\s*(?:1\s*)?(s|m|h|d)")
+_RATE_REGEX = re.compile(
+    r"([0-9]+)\s*(?:\D*?(?:/|per|a|each|every|in)\s*(?:1\s*)?|[rtq]p)(s|m|h|d)"
+)
 
 
 def _rate_limit(value: Any) -> str:
@@ -195,6 +205,11 @@ def _header(value: str) -> str:
 
 def _scheme(value: str) -> str:
     return re.sub(r"\s*[{<$].*$", "", value.strip()).rstrip(": ")
+
+
+def _media_types(value: str) -> object:
+    made = [_media_type(each.strip()) for each in value.split(",")]
+    return made if len(made) > 1 and all(made) else made[0]
 
 
 def _media_type(value: str) -> str:
@@ -256,7 +271,7 @@ def _codes(value: Any) -> str:
 
 _FIXES: dict[str, Callable[[str], Any]] = {
     "api_domains": domain,
-    "media_types": _media_type,
+    "media_types": _media_types,
     "authorization_header": _header,
     "authorization_scheme": _scheme,
     "assertion_algorithm": _algorithm,
@@ -264,6 +279,8 @@ _FIXES: dict[str, Callable[[str], Any]] = {
     "lifetime_format": _lifetime_format,
     "content_type": lambda value: value_for("content_type", value, CONTENT_TYPES),
     "token_header": _token_header,
+    "client_id_name": _header,
+    "client_secret_name": _header,
     "lifetime_timezone": zone,
     "lifetime_header": _header,
     "authorization_query": lambda value: re.split(r"[=&]", value.strip("?& "))[0].replace(" ", "_"),

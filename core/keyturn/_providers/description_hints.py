@@ -15,7 +15,11 @@ ADVICE: dict[str, tuple[tuple[str, str], ...]] = {
         _EMPTY,
         (r"token token=", 'authorization_value = "Token token={token}"'),
     ),
-    "authorization_header": (("", 'authorization_query = "access_token" for one in the query'),),
+    "authorization_header": (
+        (r"\w+ +[{<$].*", 'that as authorization_value, such as "Bearer {token}"'),
+        ("", 'authorization_query = "access_token" for one in the query'),
+    ),
+    "api_url_field": (("https?:.*", "that as api_url instead"),),
     "scope_name": (_EMPTY,),
     "grant_type": (_EMPTY,),
     "client_id_name": (_EMPTY,),
@@ -34,6 +38,7 @@ ADVICE: dict[str, tuple[tuple[str, str], ...]] = {
         ("multipart.*", '"form": keyturn sends no multipart'),
     ),
     "client_authentication": (
+        (r"basic\W.*", '"client_secret_basic"'),
         ("none|public", 'credentials = "none", or "public" for a secret that may be absent'),
         ("(?:client_secret_)?query|url|querystring", 'body_format = "query" instead'),
         ("bearer|api.?key|token|custom", "a value of token_headers that names a setting instead"),
@@ -70,7 +75,7 @@ ADVICE: dict[str, tuple[tuple[str, str], ...]] = {
     "error_description_field": (("", '"error_description", or nothing'),),
     "token_status": (("ok|success|true|2xx", "200"), (r"\[\]", "200"), ("[345][0-9]{2}", "200")),
     "rejected_status": (
-        ("[123][0-9]{2}", "rejected_codes, if the body has an error code"),
+        (r"\[?[123][0-9]{2}\]?", "rejected_codes, if the body has an error code"),
         (r"\[\]", "401"),
     ),
     "name": (("", "a name such as acme"),),

@@ -11,7 +11,7 @@ from keyturn._providers.description_placeholders import FILTER_KEYS
 from keyturn._providers.description_words import RANDOM_WORDS, snake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 # The forms of credentials that their issuers document, and of those that are random.
 _ISSUED = (
@@ -27,8 +27,54 @@ _SECRET = re.compile(rf"(?:(?:Bearer|Basic|Token) +)?(?:{_ISSUED}|{_RANDOM})")
 SECRET_LIKE = "looks like a secret"  # noqa: S105 - what a message says
 _NAME = r"([A-Za-z]\w*)"
 _CALL = re.compile(r"\b(\w+)\(([^()]*\{\w+\}[^()]*)\)")
+# Templates of addresses, whose names are sent as they stand.
+_ADDRESSES = ("token_url", "api_url", "revocation_url", "token_endpoint")
+# What others write in place of a value that their reader fills in.
+_UNFINISHED = re.compile(
+    r"<[\w .-]+>|(?i:change_?me|replace_?me|todo|tbd|fixme|x{4,}|your[-_ ](?:\w+[-_ ]?)+"
+    r"|insert[-_ ].*[-_ ]here)"
+)
 # A key as PEM or JWK, and certificates, are headers of a JWT that everybody may read.
 _PUBLIC = {"assertion_headers"}
+
+
+def unfinished(text: str) -> bool:
+    """Return whether a string stands for a value that its reader fills in."""
+    return bool(_UNFINISHED.fullmatch(text))
+
+
+def name_mistakes(place: str, template: str, names: Collection[str]) -> Iterator[str]:
+    """Yield what is wrong with a string that is a name without braces.
+
+    Args:
+        place: As for `literal_mistakes`.
+        template: The string.
+        names: The settings, the values, and what else may be named there.
+    """
+    datum, _, key = place.partition(".")
+    if datum == "assertion_audience" and re.fullmatch(r"\w+_(?:url|endpoint)|issuer", template):
+        right = "remove it: the default is the address of the token endpoint"
+        yield f"is the name of an address (it is {shown(template)}); {right}"
+    elif template in _ADDRESSES:
+        yield f"is the name of an address (it is {shown(template)}); write the address itself"
+    elif (found := re.fullmatch(r"(?:\w+\.)+(\w+)", template)) and found[1] in names:
+        yield f"is a reference of another tool (it is {shown(template)}); write {{{found[1]}}}"
+    elif datum == "token_type":
+        return
+    elif template in names and _is_named_so(datum, key, template):
+        written = "token" if template == "access_token" else template
+        yield f"is the name of what is sent (it is {shown(template)}); write {{{written}}}"
+    elif (found := re.fullmatch(r"([\w-]+): *\S.*", template)) and found[1].lower() == key.lower():
+        yield "begins with its own name: write the value alone"
+
+
+def _is_named_so(datum: str, key: str, name: str) -> bool:
+    """Return whether a parameter, a header or a claim has the name of the value that it has."""
+    plain = snake(key).removeprefix("x_")
+    if datum == "values":
+        return key.endswith(".template")
+    is_issuer = datum == "assertion_claims" and key in {"iss", "sub"}
+    return is_issuer or plain == name or plain.endswith(f"_{name}") or name.endswith(f"_{plain}")
 
 
 def literal_mistakes(place: str, template: str) -> Iterator[str]:
@@ -55,5 +101,9 @@ def literal_mistakes(place: str, template: str) -> Iterator[str]:
         if made := FILTER_KEYS.get(call[1].lower()):
             value = f"[values.{snake(call[1])}] template = {json.dumps(call[2])}, {made}"
             yield f"has {call[1]}(…), which is sent as it stands: write a value, such as {value}"
+    elif unfinished(template):
+        name = snake(key or datum)
+        right = f'write {{{name}}}, and describe it: [settings.{name}] title = "…"'
+        yield f"stands for another value (it is {shown(template)}); {right}"
     elif template == "uuid" or template in RANDOM_WORDS - {"random"}:
         yield f"is sent as it stands (it is {shown(template)}); write {{uuid}}"

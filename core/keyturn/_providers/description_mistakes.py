@@ -12,8 +12,9 @@ from keyturn._providers.description_advice import KNOWN, advised
 from keyturn._providers.description_conflicts import further
 from keyturn._providers.description_fixes import shown
 from keyturn._providers.description_hints import UNKNOWN
-from keyturn._providers.description_literals import literal_mistakes
+from keyturn._providers.description_literals import literal_mistakes, name_mistakes
 from keyturn._providers.description_placeholders import placeholder, reference
+from keyturn._providers.description_steps import member_mistakes
 from keyturn._providers.description_tables import meant_in_discovery, named_in
 from keyturn._providers.description_words import key_for, snake
 from keyturn._providers.kinds import fields_of
@@ -140,22 +141,24 @@ def _drop_of_tables(
 def _placeholders(description: Table, names: Table) -> Iterator[tuple[str, str]]:
     """Yield the placeholders in the syntax of other tools."""
     known = {*names, *named_in(description)}
-    previous = description.get("previous")
-    field = previous.get("token_field", "access_token") if isinstance(previous, Mapping) else ""
     for path, template in _placed(description):
         datum = DATA[path.partition(".")[0]]
-        own = {"token", "token.access_token"} if datum.template == "api_request" else set[str]()
+        own = (
+            {"token", "access_token", "token.access_token"}
+            if datum.template == "api_request"
+            else set[str]()
+        )
         wrong, right = placeholder(template, known | own)
         if wrong:
             yield path, f"has {wrong}, which is not a placeholder: write {right}"
         elif problem := reference(template):
             yield path, f"{shown(template)} {problem}"
         else:
-            yield from ((path, each) for each in literal_mistakes(path, template))
-        for member in re.findall(r"\{previous\.([^{}\[\]]+)\}", template):
-            if member != field and snake(member) == snake(str(field)):
-                problem = f"has {{previous.{member}}}, but token_field of that step is {field}"
-                yield path, f"{problem}: write {{previous.{field}}}"
+            wrong_names = name_mistakes(path, template, known | own)
+            for each in (*literal_mistakes(path, template), *wrong_names):
+                yield path, each
+        for problem in member_mistakes(template, description.get("previous")):
+            yield path, problem
 
 
 def _placed(description: Table) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ ANY_NAME = (
     r"\$\{\s*(?:\w+::?)?([\w.-]+)(?:\s*:?[-=?+][^{}]*)?\s*\}|#\{\s*([\w.-]+)\s*\}|%\(([\w.-]+)\)s"
     r"|\$?\{\{-?\s*\$?([\w.-]+)(?:\s*\|[^{}]*)?\s*-?\}\}"
     r"|\{{1,2}\s*\w[\w.]*\[\s*['\"]([\w.-]+)['\"]\s*\]\s*\}{1,2}"
+    r"|<%[=-]?\s*([\w.-]+)\s*-?%>|\{\{[#/^&>!]\s*([\w.-]+)\s*\}\}"
     r"|@\{?\w+\(\s*['\"]([\w.-]+)['\"]\s*\)\}?"
 )
 # Placeholders of other tools, if the name is that of a setting.
@@ -47,6 +48,8 @@ _PIPE = r"\{{1,2}\s*([\w.-]+)\s*\|\s*(\w+)[^{}|]*\}{1,2}"
 _REFERENCE = (
     r"\$(?:env:)?[A-Z][A-Z0-9_]*|(?:env|file|op|vault|ssm|keyring|secret|secrets|aws-sm)(?::|://).+"
     r"|p\(['\"].+['\"]\)|!(?:Ref|Sub|GetAtt|secret|env_var)\b.*"
+    r"|\{?\$(?:request|response|inputs|steps|url)\b.*|\{(?:vault|env|secret|secrets)://.+\}|(?:var|process\.env|os\.environ)\.\w+"
+    r"|(?:secrets|env|vars)\.[A-Z][A-Z0-9_]*"
     r"|<[A-Z][A-Z0-9 _-]*>|YOUR[_-][A-Z0-9_-]+"
 )
 
@@ -67,14 +70,14 @@ def placeholder(template: str, names: Collection[str]) -> tuple[str, str]:
         template: The template.
         names: The settings and values.
     """
+    if found_filter := _filtered(template, names):
+        return found_filter
     for found in re.finditer(ANY_NAME, template):
         right = braced(found)
         # `{{` and `}}` are braces, unless they hold the name of a setting.
         is_literal = found[4] and "$" not in found[0] and right[1:-1] not in names
         if not is_literal:
-            return found[0], right + _time(right, names)
-    if found_filter := _filtered(template, names):
-        return found_filter
+            return found[0], right + _described(right, names)
     for found in re.finditer(_IN_BRACES, template):
         if right := _in_braces(found, names):
             return found[0], right
@@ -84,10 +87,14 @@ def placeholder(template: str, names: Collection[str]) -> tuple[str, str]:
     return "", ""
 
 
-def _time(right: str, names: Collection[str]) -> str:
+def _described(right: str, names: Collection[str]) -> str:
+    """Return how to describe a name that is not known, or an empty string."""
     name = right[1:-1]
-    is_time = name in TIME_WORDS and name not in names
-    return f', and describe it: [values.{name}] time = "epoch"' if is_time else ""
+    if name in names or "." in name or name == "uuid":
+        return ""
+    is_time = name in TIME_WORDS
+    made = f'[values.{name}] time = "epoch"' if is_time else f'[settings.{name}] title = "…"'
+    return f", and describe it: {made}"
 
 
 def _in_braces(found: re.Match[str], names: Collection[str]) -> str:
@@ -122,7 +129,8 @@ def reference(template: str) -> str:
     """Return what is wrong with a value that another tool replaces, or an empty string."""
     if not re.fullmatch(_REFERENCE, template):
         return ""
-    name = snake(re.split(r"[:/.]", template.strip("<>"))[-1]) or "secret"
+    written = re.sub(r"\.(?:json|xml|txt|pem|key)$", "", template.strip("<>{}"))
+    name = snake(re.split(r"[:/.]", written)[-1]) or "secret"
     return (
         "is a reference of another tool; here it is a setting of each connection. Write "
         f'{{{name}}}, and describe it: [settings.{name}] kind = "secret", title = "…"'

@@ -34,6 +34,11 @@ _NEEDS = {
 _OF_USERS = {"implicit", "authorization_code", "device_code", "device", "pkce"}
 # In TOML, what stands below the line of a table is in it. Other data may be names of parameters.
 _NO_NAMES = {each for each in DATA if "_" in each} - {"token_type", "grant_type", "token_url"}
+# Headers of HTTP by their names without separators, as code has them.
+_HEADERS = {
+    each.replace("-", "").lower(): each
+    for each in ("Content-Type", "Accept-Language", "Accept-Encoding", "User-Agent")
+}
 # A doubled brace, or a placeholder.
 _PLACED = r"\{\{|\}\}|\{\w[\w.|@#-]*(?:\[[\w.-]+\])?(?::json)?\}"
 
@@ -98,6 +103,9 @@ def _value_problem(table: str, name: str, value: str) -> str:
     """Return what is wrong with the value of a header or a parameter, or an empty string."""
     if table.endswith("_headers") and value != value.strip() and value.isprintable():
         return "must have no spaces around its value; remove them"
+    standard = _HEADERS.get(re.sub("[-_]", "", name).lower(), name)
+    if table.endswith("_headers") and standard.lower() != name.lower():
+        return f"is not a header of HTTP; write {standard}"
     if re.match(r"(?i)basic\s", value) and {"client_secret", "password"} & names_in(value):
         right = 'client_authentication = "client_secret_basic", or a value with encoding = "base64"'
         return f"is not encoded in Base64; write {right}"

@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from keyturn._common.names import did_you_mean
 from keyturn._http.error_codes import OAUTH_CODES, RATE_CODES, UNAVAILABLE_CODES
 from keyturn._providers.data import DATA
 from keyturn._providers.description_fixes import PATH_CHECKS, fix, path, shown, xml_path
 from keyturn._providers.description_hints import SEPARATORS
+from keyturn._providers.description_steps import is_code, without_prefix
 from keyturn._providers.description_words import snake
 
 Table = Mapping[str, Any]
@@ -33,6 +35,7 @@ _CODE_WORDS = {
     "retry": "temporarily_unavailable",
 }
 _SUCCESS_WORDS = {"", "success", "ok", "none", "no_error", "succeeded"}
+_EMPTY_CODE = "has an empty code, which always means success; write the platform's code"
 _MAY_BE_EMPTY = (
     *("token_type", "authorization_scheme", "grant_type", "scope_name"),
     *("client_id_name", "client_secret_name", "token_field", "lifetime_field"),
@@ -41,8 +44,11 @@ _IN_MILLISECONDS = (
     *(60_000 * minutes for minutes in (5, 10, 15, 20, 30, 60, 120, 240, 480, 720)),
     *(86_400_000 * days for days in (1, 7, 14, 30, 60, 90, 365)),
 )
+# In minutes, and in seconds too short for any token.
+_IN_MINUTES = (5, 10, 15, 20, 30, 60)
+_TIME = r"(?:^|[a-z._])[eE]xpir(?:es?|y|ation)_?(?:[aA]t|[oO]n|[dD]ate|[tT]imestamp)$"
 # No path of JSON has these.
-_NO_PATH = r"[/{}*?!,()<>|]|->|::|^@\.|(?:^|\.)-[0-9]|^#\["
+_NO_PATH = r"[/{}*?!,()<>|'\"]|->|::|^@\.|(?:^|\.)-[0-9]|^#\["
 _HEADER = r"(?:response\.)?headers?[.:]\s*([A-Za-z][\w-]*)"
 _PREFIX = r"(?:^|\.)[A-Za-z][\w-]*:\w|^(?:Envelope|root)\.|\(\)"
 
@@ -50,7 +56,9 @@ _PREFIX = r"(?:^|\.)[A-Za-z][\w-]*:\w|^(?:Envelope|root)\.|\(\)"
 def response_mistakes(description: Table) -> Mistakes:
     """Yield mistakes in the data that name the parts of a response."""
     yield from _paths(description)
+    yield from _prefixes(description)
     yield from _lifetimes(description)
+    yield from _forms(description)
     for datum in _MAY_BE_EMPTY:
         given = description.get(datum)
         if isinstance(given, str) and given and fix(datum, given) == '""':
@@ -59,14 +67,6 @@ def response_mistakes(description: Table) -> Mistakes:
     for datum in ("token_header", "lifetime_header"):
         if re.match(r"(?i)headers?\.", str(description.get(datum, ""))):
             yield datum, "must be the name of a header alone"
-    separator = description.get("scope_separator")
-    if right := SEPARATORS.get(str(separator).lower(), ""):
-        found = f"must be the character itself (it is {shown(separator)})"
-        yield "scope_separator", f'{found}; write "{right}"'
-    for datum in ("rejected_codes", "success_codes"):
-        codes = description.get(datum, ())
-        if isinstance(codes, str) and "," in codes:
-            yield datum, "must be a list where there are several codes"
     if re.fullmatch("[0-9]{2,}", str(description.get("lifetime_field", ""))):
         right = 'that as missing_lifetime, and lifetime_field = ""'
         yield "lifetime_field", f"must be a path such as data.expires_in; write {right}"
@@ -95,6 +95,51 @@ def _paths(description: Table) -> Mistakes:
             yield datum, "must be a path such as data.token"
 
 
+def _prefixes(description: Table) -> Mistakes:
+    """Yield paths that begin with a name of the response itself."""
+    is_apart = any(description.get(each) for each in ("missing_lifetime", "lifetime_header"))
+    is_apart = is_apart or description.get("lifetime_format") == "jwt"
+    others = {"token_field": "lifetime_field", "lifetime_field": "token_field"}
+    for datum in (name for name, each in DATA.items() if each.check in PATH_CHECKS):
+        written = description.get(datum)
+        if not isinstance(written, str) or (right := without_prefix(written)) == written:
+            continue
+        problem = f"begins with a name of the response itself (it is {shown(written)})"
+        problem += f"; write {json.dumps(right)}"
+        other, prefix = others.get(datum, ""), written[: -len(right)]
+        if is_code(written):
+            yield datum, problem
+        elif other and other not in description and not is_apart:
+            # Where a platform has such a field, both are in it.
+            usual = json.dumps(f"{prefix}{DATA[other].default}")
+            yield datum, f"{problem}, or {other} = {usual} too if the response has that field"
+
+
+def _forms(description: Table) -> Mistakes:
+    """Yield separators, codes and types that no response has in this form."""
+    separator = str(description.get("scope_separator", ""))
+    escape = re.fullmatch("(?:%[0-9A-Fa-f]{2})+", separator)
+    if right := unquote(separator) if escape else SEPARATORS.get(separator.lower(), ""):
+        found = f"must be the character itself (it is {shown(separator)})"
+        yield "scope_separator", f"{found}; write {json.dumps(right)}"
+    for datum in ("rejected_codes", "success_codes"):
+        codes = description.get(datum, ())
+        if isinstance(codes, str) and "," in codes:
+            yield datum, "must be a list where there are several codes"
+        elif isinstance(codes, (list, tuple)) and "" in codes:
+            yield datum, f"{_EMPTY_CODE}, or remove it"
+    domains = description.get("api_domains")
+    listed = domains if isinstance(domains, list) and "api_url_field" in description else []
+    for domain in listed:
+        if re.fullmatch("[a-z]{2,}", str(domain)) and domain != "localhost":
+            problem = f"{shown(domain)} is a top-level domain, with hosts of others"
+            yield "api_domains", f'{problem}; write one of the platform, such as "acme.{domain}"'
+    kind = description.get("token_type")
+    if isinstance(kind, str) and (word := re.match(r"\s*([\w-]+):?\s*[{<$%]", kind)):
+        problem = f"must be one word, as the response has it (it is {shown(kind)})"
+        yield "token_type", f"{problem}; write {json.dumps(word[1])}"
+
+
 def _lifetimes(description: Table) -> Mistakes:
     """Yield fields where no response can have a lifetime, and a missing lifetime."""
     form, field = description.get("lifetime_format"), description.get("lifetime_field")
@@ -103,7 +148,13 @@ def _lifetimes(description: Table) -> Mistakes:
             found = f"is in seconds (it is {value:.0f}, which is usual in milliseconds)"
             yield datum, f"{found}; write {value // 1000:.0f}"
     missing = description.get("missing_lifetime")
-    if form == "jwt" and field in {"exp", "token.exp", "expires_in", "expires_at"}:
+    if missing in _IN_MINUTES and form == "minutes":
+        right = f"{missing * 60:.0f}"
+        yield "missing_lifetime", f"is in seconds (it is {missing:.0f}); write {right}"
+    if form is None and re.search(_TIME, str(field)):
+        right = 'lifetime_format = "epoch" or "date", or "seconds" if it is a number of seconds'
+        yield "lifetime_field", f"has the name of a time (it is {shown(field)}); write {right}"
+    if form == "jwt" and re.fullmatch(r"(?:[^.]+\.)*exp|expires_(?:in|at)", str(field)):
         problem = f"must be the path of a JWT, whose exp is the expiry (it is {shown(field)})"
         yield "lifetime_field", f"{problem}; remove it if the token is that JWT"
     needed = (missing, description.get("lifetime_header"), form == "jwt")
@@ -120,6 +171,8 @@ def code_mistakes(description: Table) -> Mistakes:
         others = code if isinstance(code, (list, tuple)) else [code]
         if isinstance(code, str) and snake(code) in _SUCCESS_WORDS:
             yield place, f"is not an error; write success_codes = [{json.dumps(own)}]"
+        elif not own:
+            yield "error_codes", f"{_EMPTY_CODE}, or remove it"
         elif own in {"*", "default", "any", "4xx"}:
             right = "nothing: keyturn judges other errors by their status"
             yield place, f"must be a code of the platform; write {right}"

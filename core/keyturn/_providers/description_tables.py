@@ -28,6 +28,8 @@ Table = Mapping[str, Any]
 _NO_SETTING = re.compile(r"names \{([^}]*)\}, which is not a setting")
 _NO_STEP = re.compile(r"'[^']*\{(\w+)\.([\w.-]+)\}[^']*' is not a template")
 _TOKENS = {"access_token", "bearer_token", "auth_token", "bearer", "jwt"}
+# Fields of a token response (RFC 6749 section 5.1), and of responses that have the API's address.
+_OF_RESPONSE = {"token_type", "instance_url", "api_domain"}
 # What others write before a setting, and names with a meaning of their own.
 _HEADS = {"settings", "setting", "config", "connection", "env", "self", "inputs", "vars"}
 _OWN_NAMES = {
@@ -35,8 +37,10 @@ _OWN_NAMES = {
     "scope": ": it is sent by itself; remove this one",
     "private_key": '; write credentials = "private_key"',
     "certificate": '; write credentials = "certificate"',
+    "access_token": ": the token of a step before is {previous.access_token}; write that",
+    "previous": "; write {previous.access_token}",
+    "discovery": "; write {discovery.token_endpoint}",
 }
-_MEMBERS = {"previous": "access_token", "discovery": "token_endpoint"}
 _VALUE_KEYS = ("template", "encoding", "digest", *KEYS, "time", "offset", "timezone")
 _DISCOVERY_KEYS = ("url", "lifetime", "domains")
 
@@ -71,12 +75,12 @@ def _meant_name(name: str, names: Collection[str], *, is_api: bool) -> str:
     plain = snake(name)
     if name in names:
         return ": a value may only name those above it"
-    if (is_api and plain in _TOKENS) or plain in RANDOM_WORDS:
-        return f"; write {{{'uuid' if plain in RANDOM_WORDS else 'token'}}}"
+    if plain in RANDOM_WORDS:
+        return "; write {uuid}"
+    if is_api and plain in {*_TOKENS, *_OF_RESPONSE}:
+        return f"; write {{{'token' if plain in _TOKENS else f'token.{plain}'}}}"
     if name in _OWN_NAMES:
         return _OWN_NAMES[name]
-    if name in STEP_NAMES:
-        return f"; write {{{name}.{_MEMBERS[name]}}}"
     if plain in TIME_WORDS:
         return f'; describe it: [values.{plain}] time = "epoch"'
     is_url = plain in {"url", "base_url"}  # no other address may be named
@@ -155,6 +159,11 @@ def _right_value(key: str, value: object) -> str:
     return json.dumps(made) if made else ""
 
 
+def _template(table: object) -> str:
+    """Return the template of a value, or an empty string."""
+    return str(table.get("template", "")) if isinstance(table, Mapping) else ""
+
+
 def value_mistakes(description: Table, names: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield values with an empty template, and misspelled members of steps."""
     values = description.get("values")
@@ -164,10 +173,21 @@ def value_mistakes(description: Table, names: Collection[str]) -> Iterator[tuple
                 f"values.{name}.template",
                 'is empty; write a template, such as "{client_id}"',
             )
+        found = re.match(r"(?i)(basic|bearer)\s+(?=\{)", _template(table))
+        if found and "encoding" in table:
+            right = f'{json.dumps(_template(table)[found.end() :])}, and "{found[1]} {{{name}}}"'
+            problem = f"has {found[1]}, which would be encoded too"
+            yield f"values.{name}.template", f"{problem}; write {right} where its value goes"
         for key in KEYS if isinstance(table, Mapping) else ():
             if table.get(key) in names:
                 right = json.dumps(f"{{{table[key]}}}")
                 yield f"values.{name}.{key}", f"is the name of a setting; write {right}"
+    table = description.get("discovery")
+    url = str(table.get("url", "")) if isinstance(table, Mapping) else ""
+    if host := re.fullmatch(r"(https://[^/{}]+)(?:/\.well-known)?/?", url):
+        right = f"{host[1]}/.well-known/openid-configuration"
+        problem = f"must be the address of the document itself (it is {shown(url)})"
+        yield "discovery.url", f"{problem}; write {json.dumps(right)}, or another"
     for datum in ("token_url", "revocation_url"):
         found = re.match(r"\{discovery\.(\w+)\}", str(description.get(datum, "")))
         wrong = found and found[1] not in _ENDPOINTS

@@ -156,7 +156,7 @@ _VALUES: dict[str, dict[str, str]] = {
         "query": "url querystring query_string params none",
     },
     "credentials": {
-        "client_secret": "secret confidential basic client_credentials",
+        "client_secret": "secret confidential basic client_credentials client_id_client_secret",
         "public": "optional",
         "private_key": "key jwt",
         "certificate": "cert mtls tls",
@@ -187,7 +187,7 @@ _VALUES: dict[str, dict[str, str]] = {
         "application/x-www-form-urlencoded": "form urlencoded form_urlencoded",
     },
     "encoding": {
-        "base64": "b64 base_64",
+        "base64": "b64 base_64 basic",
         "base64url": "b64url base64_urlsafe urlsafe",
         "hex": "hexadecimal base16 hexdigest hex_lower",
         "url": "urlencode url_encode percent percent_encoding uri",
