@@ -266,15 +266,6 @@ def test_provider_that_never_returns_fails_its_check(monkeypatch: pytest.MonkeyP
     assert "At: test_broken_by_kind.py:" in str(failure)
 
 
-def test_rule_of_an_unknown_setting_is_reported() -> None:
-    """The author would see a KeyError from inside keyturn."""
-    provider = importlib.import_module("broken_providers.messages").WITH_UNKNOWN_RULE()
-    with pytest.raises(
-        keyturn.errors.ConfigurationError, match="name kimd, which is not a setting"
-    ):
-        kit.run(provider, BASE.SETTINGS, Examples())
-
-
 @pytest.mark.usefixtures("_one_second_process")
 @pytest.mark.parametrize("provider", first_is_long(GOOD.GOOD), ids=lambda each: type(each).__name__)
 def test_unusual_correct_provider_passes(provider: Any) -> None:

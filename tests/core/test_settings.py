@@ -390,6 +390,24 @@ def test_wrong_default_is_reported() -> None:
     assert refused(Wrong) == ["number: must be an integer"]
 
 
+def test_rule_of_an_unknown_setting_is_refused_where_the_class_is_defined() -> None:
+    """The rule would never apply, and the JSON Schema would be a KeyError from inside keyturn."""
+    rule = keyturn.plugins.Rule("client_secert", "is required", when={"knid": "office"})
+    kind = keyturn.plugins.choice("Kind", choices={"office": "o"})
+    with pytest.raises(errors.ConfigurationError) as caught:
+        type(
+            "OfficeSettings",
+            (keyturn.plugins.ClientSettings,),
+            {"__annotations__": {"kind": str}, "kind": kind, "rules": (rule,)},
+        )
+
+    assert str(caught.value) == (
+        "OfficeSettings has 2 mistake(s):\n"
+        "  - rules: name client_secert, which is not a setting. Did you mean client_secret?\n"
+        "  - rules: name knid, which is not a setting. Did you mean kind?"
+    )
+
+
 def test_problem_of_a_combination_needs_no_setting_name() -> None:
     """A mistake in a combination would be lost, or be reported for a wrong setting."""
 

@@ -58,6 +58,11 @@ class Rule(NamedTuple):
     must_be: Any = GIVEN
 
 
+def named_in(rules: Collection[Rule]) -> set[str]:
+    """Return the names of the settings that rules are about."""
+    return {name for rule in rules for name in (rule.setting, *rule.when)}
+
+
 def broken(
     rules: Collection[Rule], values: Mapping[str, Any], wrong: Collection[str] = ()
 ) -> Iterator[tuple[str, str]]:

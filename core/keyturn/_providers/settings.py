@@ -23,7 +23,7 @@ from keyturn._providers.kinds import (
     from_form,
     kind_of,
 )
-from keyturn._providers.rules import Rule, broken
+from keyturn._providers.rules import Rule, broken, named_in
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
@@ -61,6 +61,17 @@ class Record:
     def __init_subclass__(cls) -> None:
         """Make the fields from the annotations, so that no decorator is needed."""
         attrs.frozen(cls, kw_only=True, slots=False, init=False, eq=False, repr=False)
+        fields = {field.name for field in cls.__attrs_attrs__}
+        if unknown := named_in(cls.rules) - fields:
+            raise errors.ConfigurationError(
+                f"{cls.__name__} has {len(unknown)} mistake(s):",
+                problems=[
+                    errors.Problem(
+                        "rules", f"name {each}, which is not a setting.{did_you_mean(each, fields)}"
+                    )
+                    for each in sorted(unknown)
+                ],
+            )
 
     def __init__(self, /, **values: Any) -> None:
         failure, problems = None, list[errors.Problem]()

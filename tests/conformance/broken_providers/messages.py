@@ -198,6 +198,3 @@ class QuotesTheResponse(Acme):
             return super().read_token(settings, response, request)
         except keyturn.errors.InvalidTokenResponse:
             raise keyturn.errors.InvalidTokenResponse(f"no token: {response.body!r}.") from None
-
-
-WITH_UNKNOWN_RULE = _with(rules=(Rule("scope", "is required", when={"kimd": "office"}),))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
-from keyturn._providers.kinds import fields_of, kind_of
+from keyturn._providers.kinds import kind_of
 from keyturn._providers.schema import json_schema
 from keyturn._providers.settings import read
 from keyturn._secret import Secret
@@ -52,7 +52,6 @@ def completed(provider: Provider[Any], given: Mapping[str, Any], directory: Path
             up.
     """
     values = dict(given)
-    _require_known(provider)
     schema = json_schema(provider.settings, "")
     properties = schema["properties"]
     for name in schema["required"]:
@@ -69,17 +68,6 @@ def completed(provider: Provider[Any], given: Mapping[str, Any], directory: Path
         problems=mistakes,
         hint="Give these settings.",
     )
-
-
-def _require_known(provider: Provider[Any]) -> None:
-    """Raise for a rule that names an unknown setting, which has no schema."""
-    for rule in provider.settings.rules:
-        for name in {*rule.when, rule.setting} - fields_of(provider.settings).keys():
-            raise errors.ConfigurationError(
-                f"{provider.name}: rules of {provider.settings.__name__} name {name}, which is not "
-                "a setting.",
-                hint="Correct rules.",
-            )
 
 
 def candidates(provider: Provider[Any], name: str) -> Iterator[Any]:
