@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import logging
 import threading
+import time
 from pathlib import Path
 
 import attrs
@@ -320,6 +321,26 @@ class OfTokenDigest(Acme):
     }
     authorization_value = "Basic {pair}"
     api_headers = {"X-Side": "{side}", "X-Digest": "{digest}"}
+
+
+@good
+class Timed(Acme):
+    """Logs how long it takes."""
+
+    def read_error(self, settings, response):
+        start = time.perf_counter()
+        found = super().read_error(settings, response)
+        _logger.debug("took %f s", time.perf_counter() - start)
+        return found
+
+
+@good
+class OfScope(Acme):
+    """Sends the granted scope with each API request."""
+
+    def api_request_headers(self, settings, token):
+        usual = super().api_request_headers(settings, token)
+        return {**usual, "X-Scope": token.scope or "none"}
 
 
 @good

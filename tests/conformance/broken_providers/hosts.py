@@ -193,6 +193,9 @@ broken("a second authorization", "api_headers", "AUTHORIZATION, the header that 
 broken("an API header twice", "api_headers", "returns a header twice")(
     _with_api_headers(lambda *_: {"X-Made-Up": "1", "x-made-up": "2"})
 )
+broken("a scope twice in an API header", "api_headers", "returns the token's scope twice in X-Sc")(
+    _with_api_headers(lambda _, token: {"X-Scope": f"{token.scope} {token.scope}"})
+)
 broken("a Host for the API", "api_headers", "returns Host, which")(
     _with_api_headers(lambda settings, _: {"Host": f"{settings.tenant}.acme.example"})
 )

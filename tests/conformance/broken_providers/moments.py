@@ -157,6 +157,13 @@ for _what, _value in {
     broken(f"{_what} in a header", "other_process", "header X-Made-Up")(_requested(_value))
 
 
+def _spins():
+    end = time.monotonic() + 3600
+    for _ in range(5000):  # or the other checks would never end
+        if time.monotonic() > end:
+            break
+
+
 def _refusing(waits, is_waiting):
     """Return a provider that waits when it reads some errors."""
 
@@ -177,6 +184,7 @@ for _what, _waits, _is_waiting, _message in (
         "sleeps",
     ),
     ("a wait after 503", lambda: _EVENT.wait(0), lambda each: each.status == 503, "waits"),
+    ("a loop after 503", _spins, lambda each: each.status == 503, "waits in a loop that reads"),
     ("a select after 500", lambda: select.select([], [], [], 0), lambda r: r.status > 499, "waits"),
 ):
     broken(_what, "no_input_or_output", f"read_error {_message}")(_refusing(_waits, _is_waiting))

@@ -126,6 +126,16 @@ class Watch:
         self.attempts.append((what, where))
         raise PermissionError(what)
 
+    def loops(self) -> None:
+        """Record that the provider's own code reads the clock in a loop.
+
+        Raises:
+            PermissionError: It does.
+        """
+        if where := culprit(self.places):
+            self.attempts.append(("waits in a loop that reads the clock", where))
+            raise PermissionError(where)
+
     def read_variable(self, name: str) -> None:
         """Record that the provider's own code reads an environment variable."""
         where = culprit(self.places) if self.is_strict else ""

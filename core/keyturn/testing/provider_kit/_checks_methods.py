@@ -22,6 +22,7 @@ from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._global_state import changed, global_state
 from keyturn.testing.provider_kit._source import is_data_alone, own_classes, own_places
 from keyturn.testing.provider_kit._variants import cases
+from keyturn.testing.provider_kit._watch import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
@@ -50,6 +51,7 @@ def no_input_or_output(subject: Subject) -> None:
         with (
             contextlib.redirect_stdout(printed),
             watched(watch) as attempts,
+            counted(type(subject.provider), watch.loops),
             contextlib.suppress(Exception),
         ):
             work()

@@ -41,6 +41,7 @@ _MOST_SENT = 60
 _LONG = f"made-up.{'aB3' * 200}-._~+/_=="
 _OTHERS = ("made-up-token-of-later", _LONG)
 _MADE_HEADERS = ("authorization", "api_request_headers")
+_GRANTED = "made-up-granted"
 _MOVED = "https://moved.example/made-up"
 
 
@@ -94,6 +95,19 @@ def sync_and_async(subject: Subject) -> None:
         )
 
 
+def _judge_scope(subject: Subject, token: Token) -> None:
+    """Check that no header of an API request has the granted scope twice."""
+    provider, settings = subject.effective_provider, subject.settings()
+    scoped, headers = attrs.evolve(token, scope=_GRANTED), dict[str, str]()
+    with contextlib.suppress(Exception):  # other checks report its exceptions
+        headers = dict(provider.api_request_headers(settings, scoped))
+    for name in (name for name, value in headers.items() if str(value).count(_GRANTED) > 1):
+        raise CheckFailed(
+            f"api_request_headers returns the token's scope twice in {name}.",
+            "let api_request_headers have the scope once.",
+        )
+
+
 def api_headers(subject: Subject) -> None:
     """An API request has the token in the declared header, and its headers are valid."""
     provider, token = subject.effective_provider, subject.token()
@@ -118,6 +132,7 @@ def api_headers(subject: Subject) -> None:
             f"the header {provider.authorization_header} has the token or its scheme twice.",
             "let authorization return the scheme and the token once.",
         )
+    _judge_scope(subject, token)
     if len({str(name).lower() for name in others}) < len(others):
         raise CheckFailed(
             "api_request_headers returns a header twice.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import io
+import itertools
 import logging
 import sys
 import threading
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from keyturn._common.redaction import Redaction
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from keyturn import errors
 
 _DAY = 86_400.0
+# A method that reads the clock more often waits for a time.
+_MANY = 1000
 _DATETIME = dt.datetime
 
 
@@ -44,21 +47,48 @@ def stopped(owner: type) -> Generator[None]:
     Args:
         owner: The class.
     """
+    module = sys.modules.get(owner.__module__)
+    with _clocks(owner, lambda usual: type(usual())(1)), contextlib.ExitStack() as stack:
+        for holder in filter(None, (dt, module)):
+            if getattr(holder, "datetime", None) is _DATETIME:
+                stack.enter_context(_replaced(holder, "datetime", _Still))
+        yield
+
+
+@contextlib.contextmanager
+def counted(owner: type, too_often: Callable[[], None]) -> Generator[None]:
+    """Call a function each time after this thread has read the clock a thousand times.
+
+    Args:
+        owner: A class; the names that its module has imported count too.
+        too_often: Raises, to end the loop.
+    """
+    reads = itertools.count(1)
+
+    def read(usual: Any) -> Any:
+        if next(reads) > _MANY:
+            too_often()
+        return usual()
+
+    with _clocks(owner, read):
+        yield
+
+
+@contextlib.contextmanager
+def _clocks(owner: type, read: Callable[[Any], Any]) -> Generator[None]:
+    """Replace the clocks of this thread, also those that the module of a class has imported."""
     me, module = threading.get_ident(), sys.modules.get(owner.__module__)
     names = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
 
-    def still(usual: Any) -> Any:
-        return lambda: type(usual())(1) if threading.get_ident() == me else usual()
+    def replacement(usual: Any) -> Any:
+        return lambda: read(usual) if threading.get_ident() == me else usual()
 
     with contextlib.ExitStack() as stack:
         for name in names:
             usual = getattr(time, name)
-            stack.enter_context(_replaced(time, name, still(usual)))
+            stack.enter_context(_replaced(time, name, replacement(usual)))
             if getattr(module, name, None) is usual:
-                stack.enter_context(_replaced(module, name, still(usual)))
-        for holder in filter(None, (dt, module)):
-            if getattr(holder, "datetime", None) is _DATETIME:
-                stack.enter_context(_replaced(holder, "datetime", _Still))
+                stack.enter_context(_replaced(module, name, replacement(usual)))
         yield
 
 
