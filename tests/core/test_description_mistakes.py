@@ -303,8 +303,8 @@ MISTAKES: list[tuple[str, str, str]] = [
     *((f'{URL}parameters = {{ a = "{wrong}" }}\n[previous]\n{URL}', place,
        "write {previous.access_token}") for wrong, place in
       {"{previous}": "parameters", "{previous.access-token}": "parameters.a",
-       "${previous.access_token}": "parameters.a", "{previus.access_token}": "parameters"}.items()),
-    (f'{URL}parameters = {{ a = "{{login.token}}" }}', "parameters", "is not a template"),
+       "${previous.access_token}": "parameters.a", "{previus.access_token}": "parameters.a",
+       "{login.token}": "parameters.a"}.items()),
     (f"{STEP}[previous]", "previous.token_url", 'is required: write token_url = "https://…"'),
     (f"{STEP}[[previous]]\n{URL}", "previous", "write [previous], not [[previous]]"),
     (f'{STEP}previous = "login.toml"', "previous", "must be a table: write [previous], with token"),
@@ -576,6 +576,17 @@ RIGHT = [
     'token_headers = { Content-Type = "application/json" }\ngrant_type = ""',
     'authorization_value = "Token {token}"\nauthorization_scheme = "Bearer"',
     'token_field = "response.access_token"\nlifetime_field = "response.expires_in"',
+    'lifetime_field = "expires_at"\nlifetime_format = "seconds"',
+    'lifetime_field = "expires"',
+    'token_field = "payload.token"\nlifetime_field = "expires_in"',
+    'token_field = "id_token"\nlifetime_format = "jwt"\nlifetime_field = "id_token"',
+    'query = { "a&b" = "c d" }\nparameters = { kind = "client_id", mode = "100%" }',
+    'body_format = "json"\nparameters = { url = "https%3A%2F%2Facme.example", note = " x " }',
+    'authorization_value = "Key {x}"\n[values.x]\ntemplate = "{token}:"\nencoding = "base64"',
+    (
+        'parameters = { a = "{previous.payload.id}", b = "{previous.id_token}" }\n'
+        '[previous]\ntoken_url = "https://acme.example/login"\ntoken_field = "id_token"'
+    ),
     'token_field = "response.access_token"\nmissing_lifetime = 3600',
     'response_format = "xml"\ntoken_field = "session.@token"',
     'content_type = "text/xml"\nbody = "<a>{client_id}</a>"',

@@ -95,6 +95,7 @@ def _advised_datum(problem: Problem, description: Table, known: set[str]) -> Pro
     # A value of another type in place of a table may show what the keys of a table hide.
     is_table = get_origin(kind_of(datum_types()[problem.path])[0]) is Mapping
     right = _table(problem.path, value) if is_table else fix(problem.path, value)
+    right = "" if "that setting does not have" in message else right
     right += _elsewhere(problem.path, value) if right else ""
     # A value that is sent unchanged may be a secret.
     is_hidden = is_table or problem.path == "body"
@@ -130,6 +131,9 @@ def _table(datum: str, value: object) -> str:
     """Return what to write in place of a table, or of a string or a list instead of one."""
     if isinstance(value, Mapping):
         return _in_table(datum, value)
+    if isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
+        keys = [each.get("name", each.get("key")) for each in value]
+        value = [f"{key}=" for key in keys if isinstance(key, str)]
     lines = value if isinstance(value, list) else re.split("[&;,]", str(value))
     found = [re.match(r"[ ?]*([\w.-]+) *[=:]", str(each)) for each in lines]
     names = [each[1] for each in found if each]
@@ -146,7 +150,8 @@ def _in_table(datum: str, value: Table) -> str:
         if named:
             return named
     if get_args(kind_of(datum_types()[datum])[0])[1] is not str:
-        return ""
+        dates = [key for key, each in value.items() if isinstance(each, (dt.date, dt.time))]
+        return ", ".join(f'{key} = "{value[key].isoformat()}"' for key in dates)
     if datum == "error_codes":
         return ", ".join(f'{key} = "invalid_client"' for key in value)
     found: list[str] = []
@@ -184,7 +189,7 @@ def _not_twice(name: str, description: Table) -> str:
 
 def _elsewhere(datum: str, value: object) -> str:
     """Return where to write a part that an address can't have."""
-    query = re.search(r"\?([^#]+)", value) if isinstance(value, str) else None
+    query = re.search(r"\?([^#}]+)$", value) if isinstance(value, str) else None
     if not query or datum not in {"token_url", "api_url"}:
         return ""
     names = ", ".join(each.partition("=")[0] for each in query[1].split("&"))
@@ -300,5 +305,7 @@ def _default_fix(value: Any, kind: str) -> str:
 
 
 def _format(value: str) -> str:
+    if snake(value) in {"password", "secret"}:
+        return 'kind = "secret" instead'
     right = value_for("format", value, FORMATS)
     return f'"{right}"' if right else ""

@@ -11,10 +11,16 @@ from keyturn._common.names import did_you_mean
 from keyturn._http.steps import STEP_NAMES
 from keyturn._providers.client_authentication import NEEDED_SETTINGS, SIGNED
 from keyturn._providers.data import DATA
+from keyturn._providers.description_addresses import address_mistakes
 from keyturn._providers.description_advice import KNOWN
 from keyturn._providers.description_fields import setting_mistakes
 from keyturn._providers.description_fixes import shown
-from keyturn._providers.description_requests import body_mistakes, grant_mistakes, header_mistakes
+from keyturn._providers.description_requests import (
+    authorization_mistakes,
+    body_mistakes,
+    grant_mistakes,
+    header_mistakes,
+)
 from keyturn._providers.description_responses import code_mistakes, response_mistakes
 from keyturn._providers.description_tables import value_mistakes
 from keyturn._providers.setting_tables import CREDENTIAL_FIELDS
@@ -60,7 +66,6 @@ _ALONE: dict[str, tuple[str, Callable[[Table], object]]] = {
 }
 _KEY_HEADERS = ("kid", "x5t", "x5t#S256", "x5c", "x5u", "jku")
 _PLACED = r"\{([^{}]*)\}"
-_OVERRIDES = ("token_url", "api_url", "revocation_url")
 
 
 def further(
@@ -77,12 +82,12 @@ def further(
     yield from _sent_twice(description, names)
     yield from code_mistakes(description)
     yield from _wrong_names(description)
-    yield from _authorization(description)
+    yield from authorization_mistakes(description)
     yield from response_mistakes(description)
     yield from grant_mistakes(description)
     yield from header_mistakes(description)
     yield from body_mistakes(description)
-    yield from _addresses(description, names)
+    yield from address_mistakes(description, names)
     yield from _credentials(description, names)
     yield from _claims(description)
     yield from setting_mistakes(description)
@@ -200,74 +205,11 @@ def _wrong_names(description: Table) -> Mistakes:
             yield datum, f"{problem}; write {json.dumps(right)}"
     for table in ("parameters", "query", "api_query"):
         for name in _table(description, table):
-            plain = str(name).strip().lstrip("?&").rstrip("=")
+            plain = str(name).strip().lstrip("?&").partition("=")[0]
             if not plain:
                 yield f"{table}", "has a parameter without a name: remove it"
             elif plain != name:
                 yield f"{table}.{name}", f"must be the name of a parameter alone; write {plain}"
-
-
-def _authorization(description: Table) -> Mistakes:
-    """Yield names of headers where their value is meant, and the reverse."""
-    header = str(description.get("authorization_header", DATA["authorization_header"].default))
-    value = str(description.get("authorization_value", ""))
-    if "{" in value and value.lower().startswith(f"{header}:".lower()):
-        right = json.dumps(value[len(header) + 1 :].strip())
-        yield "authorization_value", f"begins with the name of the header; write {right}"
-    scheme = str(description.get("authorization_scheme", ""))
-    if re.fullmatch(r"[\w-]+:", scheme):
-        right = f'{json.dumps(scheme[:-1])}, or authorization_value = "{scheme} {{token}}"'
-        yield "authorization_scheme", f"ends with a colon (it is {shown(scheme)}); write {right}"
-    if description.get("client_authentication", "client_secret_post") == "client_secret_post":
-        for datum in _NAMES:
-            name = str(description.get(datum, ""))
-            if name.lower().startswith("x-"):
-                right = 'write client_authentication = "client_secret_headers" too'
-                yield datum, f"is the name of a header (it is {shown(name)}); {right}"
-
-
-def _addresses(description: Table, names: Table) -> Mistakes:
-    """Yield the addresses that are invalid with any settings."""
-    for datum in _OVERRIDES:
-        url = description.get(datum)
-        if not isinstance(url, str):
-            continue
-        for place in re.finditer(r"\{(\w+)\}", url):
-            if problem := _in_address(place, description, names):
-                yield datum, f"{problem} (it is {shown(url)})"
-        if re.search(r"[^:/]//|^\{[^}]*\}//", url):
-            right = json.dumps(re.sub("(?<!:)/{2,}", "/", url))
-            yield datum, f"has two slashes in its path (it is {shown(url)}); write {right}"
-        if datum == "revocation_url" and url and url == description.get("token_url"):
-            yield datum, "is the token endpoint, which revokes nothing: write another, or remove it"
-        if url.endswith("*"):
-            right = json.dumps(url.rstrip("*").rstrip("/"))
-            yield datum, f"must be an address alone (it is {shown(url)}); write {right}"
-    found = re.search(r".\{(discovery|previous)\.[^}]*\}", str(description.get("token_url")))
-    if found:
-        right = found[0][1:]
-        yield "token_url", f'may only begin with a value of another step; write "{right}"'
-
-
-def _in_address(found: re.Match[str], description: Table, names: Table) -> str:
-    """Return what is wrong with the place of a setting in an address, or an empty string."""
-    name, is_first = found[1], found.start() == 0
-    table = _table(_table(description, "settings"), name)
-    kind = table.get("kind", "text") if table else ""
-    if name in _OVERRIDES and name in names:
-        return (
-            f"names {{{name}}}, which replaces an address as a whole: write the address itself, or "
-            'describe a setting, such as [settings.url] kind = "url"'
-        )
-    if kind == "url" and not is_first:
-        return (
-            f"names {{{name}}}, which is a whole address: write {{{name}}} at the beginning, or "
-            f'kind = "domain" in [settings.{name}]'
-        )
-    if is_first and kind in {"label", "domain", "integer", "scope"}:
-        right = f"https://{{{name}}}" + ("" if kind == "domain" else ".acme.example")
-        return f'begins with {{{name}}}, which is not an address: write "{right}…", or kind = "url"'
-    return ""
 
 
 def _credentials(description: Table, names: Table) -> Mistakes:

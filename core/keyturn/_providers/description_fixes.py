@@ -71,6 +71,11 @@ def _of_others(datum: str, value: Any) -> str:
         usual = DATA[datum].default
         usual = next(iter(usual)) if isinstance(usual, frozenset) else usual
         return f"nothing: the default is {json.dumps(usual)}"
+    if isinstance(value, Mapping) and DATA[datum].template == "address":
+        return _CHOSEN
+    if isinstance(value, Mapping) and DATA[datum].check in PATH_CHECKS:
+        listed = [each for each in value.values() if isinstance(each, str)]
+        return json.dumps(listed[0]) if len(listed) == 1 else ""
     if datum in _FIXES_OF_OTHERS:
         return _FIXES_OF_OTHERS[datum](value)
     if datum in _FIXES and isinstance(value, list) and all(isinstance(v, str) for v in value):
@@ -115,6 +120,8 @@ def _string(datum: str, kind: Any, value: str) -> object:
     if get_origin(kind) is Literal:
         return value_for(datum, value.partition(";")[0], get_args(kind))
     if get_origin(kind) is frozenset:
+        if re.search(r"[0-9]\s*(?:-|\.\.|to)\s*[0-9]", value):
+            return ""
         found = [*map(int, re.findall("[0-9]{3}", value))]
         return found[0] if len(found) == 1 else found
     return _FIXES[datum](value) if datum in _FIXES else ""
@@ -124,6 +131,10 @@ def _quoted(made: object, value: object) -> str:
     return json.dumps(made, ensure_ascii=False) if made and made != value else ""
 
 
+_CHOSEN = (
+    '"{environment}/…", and [settings.environment] title = "Environment", '
+    'choices = { … = "https://…" }'
+)
 _WHOLE_ADDRESS = "the whole address, such as https://acme.example/oauth/token"
 _SCHEME = r"(?i)^(?:h?t{1,2}ps?|https?|ftps?|wss?)[:;]?/{1,3}(?=[^/])|^//(?=[^/])"
 
@@ -139,7 +150,8 @@ def address(value: str) -> str:
     made = re.sub(r"//[^/@{}]*@", "//", made)
     if not re.match(r"https://|\{|/|\.", made):
         made = f"https://{made}"
-    return made if checks.address(made) is None and "." in made else ""
+    is_whole = "." in made or made.startswith(("{", "https://{"))
+    return made if checks.address(made) is None and is_whole else ""
 
 
 def path(value: str) -> str:
@@ -151,7 +163,7 @@ def path(value: str) -> str:
     made = re.sub(r"\.get\(\s*(['\"])([\w.-]+)\1[^()]*\)", r".\2", made)
     made = re.sub(r"\[\s*(?:\*|-[0-9]+)?\s*\]|(?<=\.)(?:\*|-[0-9]+)(?=\.|$)", ".0", made)
     made = re.sub(r"\[\s*['\"]?([^\]'\"]*)['\"]?\s*\]", r".\1", made)
-    made = re.sub(r"['\"]", "", re.sub(r"->|::|\?|[!/,]|\.{2,}", ".", made)).removeprefix("$")
+    made = re.sub(r"[()`'\"]", "", re.sub(r"->|::|\?|[!/,]|\.{2,}", ".", made)).removeprefix("$")
     made = re.sub(r"\.{2,}", ".", re.sub(r"^\.*@(?=\.)", "", made)).strip(".")
     return made if checks.path(made) is None else ""
 
@@ -205,6 +217,12 @@ def _header(value: str) -> str:
 
 def _scheme(value: str) -> str:
     return re.sub(r"\s*[{<$].*$", "", value.strip()).rstrip(": ")
+
+
+def _content_type(value: str) -> str:
+    made = re.sub(r"(?i)^content-type:\s*", "", value)
+    right = value_for("content_type", made, CONTENT_TYPES)
+    return right or (made if checks.content_type(made) is None else "")
 
 
 def _media_types(value: str) -> object:
@@ -265,7 +283,8 @@ def _numbers(value: Any, least: int, most: int) -> str:
 
 
 def _codes(value: Any) -> str:
-    listed = value if isinstance(value, list) else [value]
+    values = [*value.values()] if isinstance(value, Mapping) else value
+    listed = values if isinstance(values, list) else [values]
     return json.dumps([each if isinstance(each, str) else _written(each) for each in listed])
 
 
@@ -277,7 +296,7 @@ _FIXES: dict[str, Callable[[str], Any]] = {
     "assertion_algorithm": _algorithm,
     "name": lambda value: re.sub(r"[^A-Za-z0-9._-]+", "-", value.strip()).strip("-._").lower(),
     "lifetime_format": _lifetime_format,
-    "content_type": lambda value: value_for("content_type", value, CONTENT_TYPES),
+    "content_type": _content_type,
     "token_header": _token_header,
     "client_id_name": _header,
     "client_secret_name": _header,

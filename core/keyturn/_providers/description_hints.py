@@ -24,8 +24,13 @@ ADVICE: dict[str, tuple[tuple[str, str], ...]] = {
     "grant_type": (_EMPTY,),
     "client_id_name": (_EMPTY,),
     "client_secret_name": (_EMPTY,),
-    "token_field": (_EMPTY,),
-    "lifetime_field": (_EMPTY, ("[0-9]+", 'that as missing_lifetime, and lifetime_field = ""')),
+    "token_field": (_EMPTY, (r"\$|\*|\.|@", '""')),
+    "lifetime_field": (
+        _EMPTY,
+        (r".*\* *60", 'the path alone, and lifetime_format = "minutes"'),
+        (r".*/ *1000", 'the path alone, and lifetime_format = "milliseconds"'),
+        ("[0-9]+", 'that as missing_lifetime, and lifetime_field = ""'),
+    ),
     "response_format": (
         ("text|plain|text/plain|jwt|string|raw|body", _PLAIN),
         (".*ya?ml|.*html|.*csv|.*protobuf", f"one of these: no other can be read; {_PLAIN}"),
@@ -52,6 +57,10 @@ ADVICE: dict[str, tuple[tuple[str, str], ...]] = {
     "lifetime_timezone": (("[+-]?[0-9.]+", 'a name such as "Asia/Seoul"'),),
     "max_margin": (("never|none|NaN|0|0.0|-.*", "the seconds, such as 60, or nothing"),),
     "lifetime_format": (
+        (
+            r"2006-01-02T15:04:05.*",
+            '"date"',
+        ),
         (
             "h|hours?|hrs?|days?",
             '"duration" if the unit is sent too: hours alone are not supported',
@@ -80,6 +89,7 @@ ADVICE: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "name": (("", "a name such as acme"),),
 }
+_ENVIRONMENT = "(?:sandbox|test|staging|prod|production|live|dev|uat)"
 # What to say about keys that are not the name of a datum; `{key}` is the key.
 UNKNOWN = (
     (
@@ -118,6 +128,13 @@ UNKNOWN = (
     ("domain|host|hostname|subdomain|region",
      'Describe it: [settings.{key}] title = "…", and write {{{key}}} in token_url.'),
     ("client", "Did you mean credentials?"),
+    (
+        rf"environments?|(?:\w+_)?{_ENVIRONMENT}(?:_\w+)?_url|(?:\w+_)?url_{_ENVIRONMENT}",
+        (
+            'Write token_url = "{{environment}}/…", and [settings.environment] '
+            'title = "Environment", choices = {{ … = "https://…" }}.'
+        ),
+    ),
 )  # fmt: skip
 # What to write for a message, whatever the datum is.
 GENERAL = (

@@ -29,6 +29,7 @@ _NAME = r"([A-Za-z]\w*)"
 _CALL = re.compile(r"\b(\w+)\(([^()]*\{\w+\}[^()]*)\)")
 # Templates of addresses, whose names are sent as they stand.
 _ADDRESSES = ("token_url", "api_url", "revocation_url", "token_endpoint")
+OVERRIDES = frozenset({"token_url", "api_url", "revocation_url"})
 # What others write in place of a value that their reader fills in.
 _UNFINISHED = re.compile(
     r"<[\w .-]+>|(?i:change_?me|replace_?me|todo|tbd|fixme|x{4,}|your[-_ ](?:\w+[-_ ]?)+"
@@ -59,8 +60,9 @@ def name_mistakes(place: str, template: str, names: Collection[str]) -> Iterator
         yield f"is the name of an address (it is {shown(template)}); write the address itself"
     elif (found := re.fullmatch(r"(?:\w+\.)+(\w+)", template)) and found[1] in names:
         yield f"is a reference of another tool (it is {shown(template)}); write {{{found[1]}}}"
-    elif datum == "token_type":
-        return
+    elif override := _override(datum, template, names):
+        empty = "which is empty unless a connection has another address"
+        yield f"names {{{override}}}, {empty}: write the address itself"
     elif template in names and _is_named_so(datum, key, template):
         written = "token" if template == "access_token" else template
         yield f"is the name of what is sent (it is {shown(template)}); write {{{written}}}"
@@ -68,11 +70,18 @@ def name_mistakes(place: str, template: str, names: Collection[str]) -> Iterator
         yield "begins with its own name: write the value alone"
 
 
+def _override(datum: str, template: str, names: Collection[str]) -> str:
+    """Return the setting of another address that a template names, or an empty string."""
+    found = re.search(r"\{(\w+_url)\}", template)
+    is_one = found and not datum.endswith("_url") and found[1] in OVERRIDES & {*names}
+    return found[1] if found and is_one else ""
+
+
 def _is_named_so(datum: str, key: str, name: str) -> bool:
     """Return whether a parameter, a header or a claim has the name of the value that it has."""
     plain = snake(key).removeprefix("x_")
     if datum == "values":
-        return key.endswith(".template")
+        return key.endswith(".template") and key != f"{name}.template"
     is_issuer = datum == "assertion_claims" and key in {"iss", "sub"}
     return is_issuer or plain == name or plain.endswith(f"_{name}") or name.endswith(f"_{plain}")
 

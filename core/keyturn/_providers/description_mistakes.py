@@ -12,7 +12,7 @@ from keyturn._providers.description_advice import KNOWN, advised
 from keyturn._providers.description_conflicts import further
 from keyturn._providers.description_fixes import shown
 from keyturn._providers.description_hints import UNKNOWN
-from keyturn._providers.description_literals import literal_mistakes, name_mistakes
+from keyturn._providers.description_literals import OVERRIDES, literal_mistakes, name_mistakes
 from keyturn._providers.description_placeholders import placeholder, reference
 from keyturn._providers.description_steps import member_mistakes
 from keyturn._providers.description_tables import meant_in_discovery, named_in
@@ -55,6 +55,9 @@ def _known_key(key: str, value: object) -> str:
             " A description has no credentials: they are settings of each connection. Describe a "
             f'setting that is not predefined: [settings.{plain}] title = "…"'
         )
+    inner = [f"{plain}_{name}" for name in value] if isinstance(value, Mapping) else []
+    if inner := [each for each in inner if each in DATA]:
+        return f" Write {', '.join(inner)} at the top of the file, without [{key}]."
     known = key_for(key, KNOWN)
     if isinstance(value, Mapping) and ("type" in value or not known):
         is_whole = _has_data(value) or plain in _GROUPS
@@ -125,7 +128,7 @@ def _drop_of_tables(
     description: Table, by_path: dict[str, Problem], meant: Collection[str]
 ) -> None:
     """Remove what is reported only because of a mistake in the values or the steps."""
-    if "values" in meant or "values" in by_path:
+    if {"values", "settings"} & {*meant, *by_path}:
         for path in [path for path, each in by_path.items() if "not a setting" in each.message]:
             del by_path[path]
     if "url" in meant_in_discovery(description.get("discovery")):
@@ -133,14 +136,19 @@ def _drop_of_tables(
     for step in STEP_NAMES:
         # Templates can't name a value of a step that is not valid.
         if step in meant or any(path.partition(".")[0] == step for path in by_path):
-            named = [path for path, each in by_path.items() if f"{{{step}." in each.message]
+            named = [
+                path
+                for path, each in by_path.items()
+                if f"{{{step}." in each.message and path.partition(".")[0] != step
+            ]
             for path in named:
                 del by_path[path]
 
 
 def _placeholders(description: Table, names: Table) -> Iterator[tuple[str, str]]:
     """Yield the placeholders in the syntax of other tools."""
-    known = {*names, *named_in(description)}
+    known, settings = {*names, *named_in(description)}, description.get("settings")
+    described = OVERRIDES & {*settings} if isinstance(settings, Mapping) else set[str]()
     for path, template in _placed(description):
         datum = DATA[path.partition(".")[0]]
         own = (
@@ -154,7 +162,7 @@ def _placeholders(description: Table, names: Table) -> Iterator[tuple[str, str]]
         elif problem := reference(template):
             yield path, f"{shown(template)} {problem}"
         else:
-            wrong_names = name_mistakes(path, template, known | own)
+            wrong_names = name_mistakes(path, template, (known | own) - described)
             for each in (*literal_mistakes(path, template), *wrong_names):
                 yield path, each
         for problem in member_mistakes(template, description.get("previous")):

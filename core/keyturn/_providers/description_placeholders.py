@@ -24,6 +24,12 @@ _KNOWN_NAME = (
     r"<([\w-]+)>|(?<!\w)\[([\w-]+)\]|%\{?(\w+)[%}]|\$(\w+)|(?<=/):(\w+)|^:(\w+)$|@(\w+)(?:@|$)"
     r"|\(\(([\w.-]+)\)\)|`(\w+)`|\*(\w+)\*"
 )
+# A path in the response of a step, and the token of another request.
+_STEP_VALUE = r"(?<!\{)\{(previous|discovery)([.\[][^{}|:]*)\}"
+_OF_OTHERS = (
+    r"\$?\{{1,2}\s*(?!(?:previous|token|discovery|request|env|vars|secrets?|settings?|config)\.)"
+    r"[\w-]+\.(?:[\w-]+\.)*(?:access_?[tT]oken|token)\s*\}{1,2}|\{%-?\s*response\b[^%]*%\}"
+)
 # Prefixes of other tools before the name of a setting.
 _HEADS = {"", "settings", "setting", "config", "connection", "env", "self", "inputs", "vars"} | {
     "values",
@@ -70,8 +76,8 @@ def placeholder(template: str, names: Collection[str]) -> tuple[str, str]:
         template: The template.
         names: The settings and values.
     """
-    if found_filter := _filtered(template, names):
-        return found_filter
+    if found_other := _filtered(template, names) or _of_step(template, names):
+        return found_other
     for found in re.finditer(ANY_NAME, template):
         right = braced(found)
         # `{{` and `}}` are braces, unless they hold the name of a setting.
@@ -85,6 +91,20 @@ def placeholder(template: str, names: Collection[str]) -> tuple[str, str]:
         if (right := braced(found))[1:-1] in names:
             return found[0], right
     return "", ""
+
+
+def _of_step(template: str, names: Collection[str]) -> tuple[str, str] | None:
+    """Return a value of an earlier response in the syntax of other tools, and what to write."""
+    for found in re.finditer(_STEP_VALUE, template):
+        step, path = found.groups()
+        made = re.sub(r"\.{2,}|\$", ".", re.sub(r"\[['\"]?([\w-]+)['\"]?\]", r".\1", path))
+        if path != f".{made.strip('.')}":
+            return found[0], f"{{{step}.{re.sub(r'[.]+', '.', made).strip('.')}}}"
+    token = re.search(_OF_OTHERS, template)
+    if token and "token" in names:
+        return token[0], "{token}"
+    right = "{previous.access_token}, with the other request as [previous]"
+    return (token[0], right) if token else None
 
 
 def _described(right: str, names: Collection[str]) -> str:
@@ -104,7 +124,7 @@ def _in_braces(found: re.Match[str], names: Collection[str]) -> str:
         return ""
     if key in names and written.strip().lower() in _HEADS:
         return f"{{{key}}}"
-    plain = re.sub(r"(?:![rsa])?(?::(?!json).*)?$", "", written)
+    plain = re.sub(r"(?:![rsa])?(?::(?!json).*|=.*|\|\s*['\"].*)?$", "", written)
     head, _, last = plain.rpartition(".")
     if (name := snake(last)) in names and head.lower() in _HEADS:
         return f"{{{name}{found[2] or ''}}}"

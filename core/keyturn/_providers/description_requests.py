@@ -50,7 +50,10 @@ def grant_mistakes(description: Table) -> Mistakes:
         return
     found = f"(it is {shown(grant)})"
     right = _GRANTS.get(snake(grant), grant)
-    if re.search("[{}$<>]", grant):
+    if parts := re.match(r"(\w+)[&;?]\w+=", grant):
+        right = f"{json.dumps(parts[1])}, and the others in parameters"
+        yield "grant_type", f"has further parameters {found}; write {right}"
+    elif re.search("[{}$<>]", grant):
         yield (
             "grant_type",
             f'is not a template {found}; write parameters.grant_type, and grant_type = ""',
@@ -83,6 +86,8 @@ def _sent(description: Table) -> set[str]:
 
 def header_mistakes(description: Table) -> Mistakes:
     """Yield headers and parameters that are written as lists, or that contain secrets."""
+    is_json = description.get("body_format") == "json"
+    encoded = ("query", "api_query", *([] if is_json else ["parameters"]))
     for table in ("token_headers", "api_headers", "parameters", "query", "api_query"):
         given = description.get(table)
         if not isinstance(given, Mapping):
@@ -95,8 +100,19 @@ def header_mistakes(description: Table) -> Mistakes:
         for name, value in given.items():
             if name in _NO_NAMES:
                 yield f"{table}.{name}", f"is a key of the description: write it above [{table}]"
-            elif isinstance(value, str) and (problem := _value_problem(table, str(name), value)):
-                yield f"{table}.{name}", problem
+            elif isinstance(value, str):
+                problem = _value_problem(table, str(name), value)
+                if problem := problem or (_encoded(value) if table in encoded else ""):
+                    yield f"{table}.{name}", problem
+
+
+def _encoded(value: str) -> str:
+    """Return what is wrong with a value that is encoded when it is sent, or an empty string."""
+    if value.strip() and value != value.strip():
+        return "must have no spaces or ends of lines around its value; remove them"
+    if re.search("%[0-9A-F]{2}", value):
+        return "is encoded again when it is sent; write it without %"
+    return ""
 
 
 def _value_problem(table: str, name: str, value: str) -> str:
@@ -115,6 +131,33 @@ def _value_problem(table: str, name: str, value: str) -> str:
         right = f'{{{snake(name)}}}, and [settings.{snake(name)}] kind = "secret", title = "…"'
         return f"is a secret, which is a setting of each connection; write {right}"
     return ""
+
+
+def authorization_mistakes(description: Table) -> Mistakes:
+    """Yield names of headers where their value is meant, and the reverse."""
+    header = str(description.get("authorization_header", DATA["authorization_header"].default))
+    value = str(description.get("authorization_value", ""))
+    if "{" in value and value.lower().startswith(f"{header}:".lower()):
+        right = json.dumps(value[len(header) + 1 :].strip())
+        yield "authorization_value", f"begins with the name of the header; write {right}"
+    scheme = str(description.get("authorization_scheme", ""))
+    if re.fullmatch(r"[\w-]+[:=]", scheme):
+        right = f'authorization_value = "{scheme}{" " if ":" in scheme else ""}{{token}}" instead'
+        right = f"{json.dumps(scheme[:-1])}, or {right}" if ":" in scheme else right
+        problem = "is sent with a space after it"
+        yield "authorization_scheme", f"{problem} (it is {shown(scheme)}); write {right}"
+    given = description.get("values")
+    values = given if isinstance(given, Mapping) else {}
+    named = " ".join([value, *(str(each) for name, each in values.items() if str(name) in value)])
+    if "{" in value and "token" not in named:
+        right = 'such as "Bearer {token}", or remove it'
+        yield "authorization_value", f"must name the token (it is {shown(value)}); write {right}"
+    if description.get("client_authentication", "client_secret_post") == "client_secret_post":
+        for datum in ("client_id_name", "client_secret_name"):
+            name = str(description.get(datum, ""))
+            if name.lower().startswith("x-"):
+                right = 'write client_authentication = "client_secret_headers" too'
+                yield datum, f"is the name of a header (it is {shown(name)}); {right}"
 
 
 def body_mistakes(description: Table) -> Mistakes:

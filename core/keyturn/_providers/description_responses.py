@@ -48,7 +48,7 @@ _IN_MILLISECONDS = (
 _IN_MINUTES = (5, 10, 15, 20, 30, 60)
 _TIME = r"(?:^|[a-z._])[eE]xpir(?:es?|y|ation)_?(?:[aA]t|[oO]n|[dD]ate|[tT]imestamp)$"
 # No path of JSON has these.
-_NO_PATH = r"[/{}*?!,()<>|'\"]|->|::|^@\.|(?:^|\.)-[0-9]|^#\["
+_NO_PATH = r"[/{}*?!,()<>|'\"`]|->|::|^@\.|(?:^|\.)-[0-9]|^#\["
 _HEADER = r"(?:response\.)?headers?[.:]\s*([A-Za-z][\w-]*)"
 _PREFIX = r"(?:^|\.)[A-Za-z][\w-]*:\w|^(?:Envelope|root)\.|\(\)"
 
@@ -56,6 +56,7 @@ _PREFIX = r"(?:^|\.)[A-Za-z][\w-]*:\w|^(?:Envelope|root)\.|\(\)"
 def response_mistakes(description: Table) -> Mistakes:
     """Yield mistakes in the data that name the parts of a response."""
     yield from _paths(description)
+    yield from _other_fields(description)
     yield from _prefixes(description)
     yield from _lifetimes(description)
     yield from _forms(description)
@@ -91,8 +92,21 @@ def _paths(description: Table) -> Mistakes:
             right = json.dumps(xml_path(written))
             problem = "must have local names, below the root element"
             yield datum, f"{problem} (it is {shown(written)}); write {right}"
+        elif without_prefix(written) != written:
+            continue  # see `_prefixes`
         elif re.search(_NO_PATH, written) and path(written) != written:
             yield datum, "must be a path such as data.token"
+
+
+def _other_fields(description: Table) -> Mistakes:
+    """Yield paths of a field that always has another meaning (RFC 6749 section 5.1)."""
+    token = description.get("token_field", DATA["token_field"].default)
+    if token in ("token_type", "expires_in"):
+        yield "token_field", f"is the path of another field (it is {shown(token)}); write another"
+    is_jwt = description.get("lifetime_format") == "jwt"
+    if token and token == description.get("lifetime_field") and not is_jwt:
+        right = 'write lifetime_format = "jwt" too if the token has its expiry, or another'
+        yield "lifetime_field", f"is the path of the token (it is {shown(token)}); {right}"
 
 
 def _prefixes(description: Table) -> Mistakes:
@@ -102,11 +116,12 @@ def _prefixes(description: Table) -> Mistakes:
     others = {"token_field": "lifetime_field", "lifetime_field": "token_field"}
     for datum in (name for name, each in DATA.items() if each.check in PATH_CHECKS):
         written = description.get(datum)
-        if not isinstance(written, str) or (right := without_prefix(written)) == written:
+        if not isinstance(written, str) or (rest := without_prefix(written)) == written:
             continue
+        right = without_prefix(path(written)) or rest
         problem = f"begins with a name of the response itself (it is {shown(written)})"
         problem += f"; write {json.dumps(right)}"
-        other, prefix = others.get(datum, ""), written[: -len(right)]
+        other, prefix = others.get(datum, ""), written[: -len(rest)]
         if is_code(written):
             yield datum, problem
         elif other and other not in description and not is_apart:

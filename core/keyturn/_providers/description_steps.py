@@ -67,6 +67,8 @@ def _not_kept(member: str, field: str, step: Mapping[str, Any]) -> str:
     is_named = is_code(member) or (snake(plain) in {*_TOKENS, snake(field)} and not is_inside)
     if plain != member and is_named:
         return f"but paths begin in the response: write {{previous.{plain}}}"
+    if member.startswith("previous."):
+        return f"which only [previous.previous] has: write {{{member}}} in a value of [previous]"
     if snake(member) in _TOKENS:
         return "but the token of that step has another name: write {previous.access_token}"
     if (last := member.rpartition(".")[2]) and snake(last) in _OTHER_TOKENS:

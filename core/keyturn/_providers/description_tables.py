@@ -123,6 +123,8 @@ def _no_value(message: str, values: object) -> str:
     table = values.get(name)
     if not isinstance(table, Mapping):
         return f'{message}: write [values.{name}], and template = "…" below it'
+    if {"uuid", *RANDOM_WORDS} & {*map(snake, map(str, table))}:
+        return f"{message}: write {{uuid}} where its value goes, without [values.{name}]"
     meant = [inner_key(key, ("template", "time")) for key in table]
     if {"template", "time"} <= table.keys():
         return f"{message}, not both: write a value for the time, which the template names"

@@ -53,6 +53,7 @@ def date_pattern(value: str) -> str:
     if not re.search("(?i)yyyy.*mm.*dd|dd.*mm.*yyyy", value):
         return ""
     made = re.sub(r"['\[\]]", "", value)
+    made = re.sub(r"(?i)(?<=hh)([^a-z]?)mm", r"\1%M", made)
     parts = "(?i)yyyy|yy|:mm|mm|dd|hh|sss|ss"
     return re.sub(parts, lambda found: _DATE_PARTS[found[0].lower()], made)
 

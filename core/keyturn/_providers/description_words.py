@@ -150,7 +150,7 @@ _VALUES: dict[str, dict[str, str]] = {
         "client_secret_basic_raw": "raw basic_raw raw_basic",
     },
     "body_format": {
-        "form": "urlencoded form_urlencoded x_www_form_urlencoded form_data formdata"
+        "form": "urlencode urlencoded form_urlencoded x_www_form_urlencoded form_data formdata"
         " application_x_www_form_urlencoded",
         "json": "application_json raw_json",
         "query": "url querystring query_string params none",
@@ -206,7 +206,8 @@ _VALUES: dict[str, dict[str, str]] = {
         "uuid": "guid uuid4",
         "date": "iso_date day",
     },
-    "scope_format": {"array": "list json_array", "string": "str text space_separated",
+    "scope_format": {"array": "list json_array array_of_strings",
+                     "string": "str text space_separated",
                      "ignored": "ignore none"},
     "response_encoding": {"utf-8": "utf8", "iso-8859-1": "latin1 latin_1 iso8859_1",
                           "utf-8-sig": "bom utf8_bom", "utf-16": "utf16"},
