@@ -107,6 +107,25 @@ def test_missing_token_is_reported(
         read(data, body)
 
 
+@pytest.mark.parametrize(
+    ("field", "hint"),
+    [
+        ("response.access_token", 'Set token_field to "access_token"'),
+        ("response.body.data.token", 'Set token_field to "data.token"'),
+        ("response.other", "Set token_field to the path"),
+        ("other", "Set token_field to the path"),
+    ],
+)
+def test_path_with_a_prefix_of_another_tool_is_corrected(
+    read: Callable[..., keyturn.Token], field: str, hint: str
+) -> None:
+    """An author could not see that the path begins with a name of the response itself."""
+    with pytest.raises(errors.InvalidTokenResponse) as caught:
+        read({"token_field": field, "missing_lifetime": 60}, USUAL | {"data": {"token": "t0ken"}})
+
+    assert hint in str(caught.value)
+
+
 def test_token_may_contain_a_space(
     world: World, platform: Platform, read: Callable[..., keyturn.Token]
 ) -> None:

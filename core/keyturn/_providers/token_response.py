@@ -101,7 +101,8 @@ def read_token(
         what = what or f"the response's {field}"
         raise errors.InvalidTokenResponse(
             f"{what} is missing, or is not a string of visible ASCII characters.",
-            hint="Set token_field to the path at which this server's responses have the token, or "
+            hint=_elsewhere(content, field)
+            or "Set token_field to the path at which this server's responses have the token, or "
             "token_header to the header that has it.",
         )
     fields: dict[str, Any] = content if isinstance(content, dict) else {}
@@ -129,6 +130,14 @@ def read_token(
         extra=_bounded(extra) if len(response.body) > _LARGE else extra,
         issued_at=response.sent_at,
     )
+
+
+def _elsewhere(content: Any, field: str) -> str:
+    """Return a hint for a path whose end is the path of a token, or an empty string."""
+    while field := field.partition(".")[2]:
+        if _is_visible(field_of(content, field), _TOKEN_PATTERN):
+            return f'Set token_field to "{field}": this response has a string there.'
+    return ""
 
 
 _FORMATS = {"json": "a JSON object", "xml": "XML with elements", "form": "a form"}
