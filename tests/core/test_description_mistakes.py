@@ -578,6 +578,7 @@ RIGHT = [
     'token_field = "response.access_token"\nlifetime_field = "response.expires_in"',
     'lifetime_field = "expires_at"\nlifetime_format = "seconds"',
     'lifetime_field = "expires"',
+    'parameters = { a = "org.acme.shop", b = "{shop}" }\n[settings.shop]\ntitle = "Shop"',
     'token_field = "payload.token"\nlifetime_field = "expires_in"',
     'token_field = "id_token"\nlifetime_format = "jwt"\nlifetime_field = "id_token"',
     'query = { "a&b" = "c d" }\nparameters = { kind = "client_id", mode = "100%" }',

@@ -35,6 +35,7 @@ _UNFINISHED = re.compile(
     r"<[\w .-]+>|(?i:change_?me|replace_?me|todo|tbd|fixme|x{4,}|your[-_ ](?:\w+[-_ ]?)+"
     r"|insert[-_ ].*[-_ ]here)"
 )
+_QUALIFIED = r"(?:vars?|locals?|env|secrets?|settings?|config|inputs?|params?|self)\.(\w+)"
 # A key as PEM or JWK, and certificates, are headers of a JWT that everybody may read.
 _PUBLIC = {"assertion_headers"}
 
@@ -58,7 +59,7 @@ def name_mistakes(place: str, template: str, names: Collection[str]) -> Iterator
         yield f"is the name of an address (it is {shown(template)}); {right}"
     elif template in _ADDRESSES:
         yield f"is the name of an address (it is {shown(template)}); write the address itself"
-    elif (found := re.fullmatch(r"(?:\w+\.)+(\w+)", template)) and found[1] in names:
+    elif (found := re.fullmatch(_QUALIFIED, template)) and found[1] in names:
         yield f"is a reference of another tool (it is {shown(template)}); write {{{found[1]}}}"
     elif override := _override(datum, template, names):
         empty = "which is empty unless a connection has another address"
