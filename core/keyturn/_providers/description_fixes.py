@@ -289,7 +289,7 @@ def _codes(value: Any) -> str:
 
 
 _FIXES: dict[str, Callable[[str], Any]] = {
-    "api_domains": domain,
+    "api_domains": lambda value: [domain(each) for each in re.split(r"[,;\s]+", value) if each],
     "media_types": _media_types,
     "authorization_header": _header,
     "authorization_scheme": _scheme,

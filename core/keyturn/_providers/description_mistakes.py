@@ -131,6 +131,10 @@ def _drop_of_tables(
     if {"values", "settings"} & {*meant, *by_path}:
         for path in [path for path, each in by_path.items() if "not a setting" in each.message]:
             del by_path[path]
+    for name in [each.path for each in by_path.values() if "can't be the name" in each.message]:
+        right = f"names {{{snake(name.partition('.')[2])}}}, which is not a setting"
+        for path in [path for path, each in by_path.items() if right in each.message]:
+            del by_path[path]
     if "url" in meant_in_discovery(description.get("discovery")):
         by_path.pop("discovery.url", None)
     for step in STEP_NAMES:

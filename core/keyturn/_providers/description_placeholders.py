@@ -56,6 +56,8 @@ _REFERENCE = (
     r"|p\(['\"].+['\"]\)|!(?:Ref|Sub|GetAtt|secret|env_var)\b.*"
     r"|\{?\$(?:request|response|inputs|steps|url)\b.*|\{(?:vault|env|secret|secrets)://.+\}|(?:var|process\.env|os\.environ)\.\w+"
     r"|(?:secrets|env|vars)\.[A-Z][A-Z0-9_]*"
+    r"|\$\({1,2}[A-Za-z_]\w*\){1,2}|@(?:env|secret|vault)\(.+\)"
+    r"|\{\{-?\s*(?:secrets?|vault|env|vars?|lookup)\s*[.(\[].*\}\}"
     r"|<[A-Z][A-Z0-9 _-]*>|YOUR[_-][A-Z0-9_-]+"
 )
 
@@ -150,7 +152,7 @@ def reference(template: str) -> str:
     if not re.fullmatch(_REFERENCE, template):
         return ""
     written = re.sub(r"\.(?:json|xml|txt|pem|key)$", "", template.strip("<>{}"))
-    name = snake(re.split(r"[:/.]", written)[-1]) or "secret"
+    name = snake(re.split(r"[:/.(]", written.strip("$()"))[-1]) or "secret"
     return (
         "is a reference of another tool; here it is a setting of each connection. Write "
         f'{{{name}}}, and describe it: [settings.{name}] kind = "secret", title = "…"'

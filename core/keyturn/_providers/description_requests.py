@@ -19,6 +19,7 @@ Mistakes = Iterator[tuple[str, str]]
 _JWT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _GRANTS = {
     "client_credentials": "client_credentials",
+    "urn_ietf_params_oauth_grant_type_client_credentials": "client_credentials",
     "jwt_bearer": _JWT,
     "jwt": _JWT,
     "token_exchange": "urn:ietf:params:oauth:grant-type:token-exchange",

@@ -47,6 +47,10 @@ _IN_MILLISECONDS = (
 # In minutes, and in seconds too short for any token.
 _IN_MINUTES = (5, 10, 15, 20, 30, 60)
 _TIME = r"(?:^|[a-z._])[eE]xpir(?:es?|y|ation)_?(?:[aA]t|[oO]n|[dD]ate|[tT]imestamp)$"
+_UNITS = {
+    r"(?:_ms|(?<=[a-z])Ms|[mM]illi(?:s|_?[sS]econds))$": "milliseconds",
+    r"(?:_|(?<=[a-z])(?=M))[mM]in(?:ute)?s$": "minutes",
+}
 # No path of JSON has these.
 _NO_PATH = r"[/{}*?!,()<>|'\"`]|->|::|^@\.|(?:^|\.)-[0-9]|^#\["
 _HEADER = r"(?:response\.)?headers?[.:]\s*([A-Za-z][\w-]*)"
@@ -141,6 +145,9 @@ def _forms(description: Table) -> Mistakes:
         codes = description.get(datum, ())
         if isinstance(codes, str) and "," in codes:
             yield datum, "must be a list where there are several codes"
+        elif isinstance(codes, list) and any(", " in str(each) for each in codes):
+            right = json.dumps(re.split(", *", ", ".join(map(str, codes))))
+            yield datum, f"has several codes in one string; write {right}"
         elif isinstance(codes, (list, tuple)) and "" in codes:
             yield datum, f"{_EMPTY_CODE}, or remove it"
     domains = description.get("api_domains")
@@ -169,6 +176,10 @@ def _lifetimes(description: Table) -> Mistakes:
     if form is None and re.search(_TIME, str(field)):
         right = 'lifetime_format = "epoch" or "date", or "seconds" if it is a number of seconds'
         yield "lifetime_field", f"has the name of a time (it is {shown(field)}); write {right}"
+    for pattern, unit in _UNITS.items() if form is None else ():
+        if re.search(pattern, str(field)):
+            right = f'write lifetime_format = "{unit}", or "seconds" if it has these'
+            yield "lifetime_field", f"has the name of a unit (it is {shown(field)}); {right}"
     if form == "jwt" and re.fullmatch(r"(?:[^.]+\.)*exp|expires_(?:in|at)", str(field)):
         problem = f"must be the path of a JWT, whose exp is the expiry (it is {shown(field)})"
         yield "lifetime_field", f"{problem}; remove it if the token is that JWT"
