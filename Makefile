@@ -21,9 +21,11 @@ install := $(UV) pip install --quiet --python $(BIN)/python
 check_venv := $(UV) pip check --python $(BIN)/python
 else
 create_venv = $(or $(PYTHON),$(error Python 3.11 or newer is needed: make PYTHON=...)) -m venv $(VENV)
-install := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+install := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 check_venv := $(BIN)/python -m pip check
 endif
+# On all processors, unlike pip; some packages have files for other versions of Python.
+compile = $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 ensure_venv = test -x $(BIN)/python || $(create_venv) || { rm -f $(BIN)/python*; exit 1; }
 
 .DEFAULT_GOAL := help
@@ -139,6 +141,7 @@ $(VENV)/.locked: requirements/$(LOCK).txt
 	@test ! -e $@ || rm -rf $(VENV)
 	@$(ensure_venv)
 	@$(install) --no-deps --require-hashes --requirement $<
+	@$(compile)
 	@touch $@
 
 $(READY): $(VENV)/.locked pyproject.toml

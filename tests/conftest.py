@@ -98,6 +98,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """In a new checkout, compile the tests before the workers start, and not in each of them."""
+    config, tests = session.config, Path(__file__).parent
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    compiled = (tests / "core" / "__pycache__").glob(f"*.{sys.implementation.cache_tag}-pytest-*")
+    if not (is_whole and getattr(config.option, "numprocesses", None)) or any(compiled):
+        return
+    directories = sorted({each.parent for each in tests.glob("*/test_*.py")})
+    collect = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "--numprocesses", "0"]
+    halves = [
+        subprocess.Popen([*collect, *some], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for some in (directories[::2], directories[1::2])
+    ]
+    for half in halves:
+        half.wait()  # the workers report what can't be collected
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection(session: pytest.Session) -> None:
     """Make hypothesis's table once, before the workers need it, instead of once in each worker."""
     if getattr(session.config.option, "numprocesses", None):
