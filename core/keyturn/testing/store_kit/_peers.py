@@ -17,7 +17,7 @@ from keyturn.testing.store_kit._bounded import together
 from keyturn.testing.store_kit._helpers import LONG, SHORT, STEPS, in_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator
     from contextlib import AbstractContextManager
 
     from keyturn.stores._base import TokenStore
@@ -232,7 +232,7 @@ def read_when(
 
 
 @contextlib.contextmanager
-def with_another_hash_seed(store: object) -> Iterator[None]:
+def with_another_hash_seed(store: object) -> Generator[None]:
     """Let the store's own modules get other hashes of strings."""
     for cls in type(store).__mro__:
         if cls.__module__.partition(".")[0] not in sys.stdlib_module_names:
@@ -241,7 +241,7 @@ def with_another_hash_seed(store: object) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def in_another_time_zone(_: object) -> Iterator[None]:
+def in_another_time_zone(_: object) -> Generator[None]:
     """Set the time zone to one far in the east."""
     os.environ["TZ"] = "EAST-14"
     change: Callable[[], None] = getattr(time, "tzset")  # noqa: B009 - Windows has none
@@ -250,7 +250,7 @@ def in_another_time_zone(_: object) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def in_another_directory(_: object) -> Iterator[None]:
+def in_another_directory(_: object) -> Generator[None]:
     """Change the working directory to a deeper one, where no relative path leads to the same."""
     with tempfile.TemporaryDirectory(prefix="keyturn-") as directory:
         deeper = Path(directory, *("deeper" for _ in Path.cwd().parts))
