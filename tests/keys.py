@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -22,7 +23,7 @@ _Q: Final = int(
 
 def _key(exponent: int) -> rsa.RSAPrivateKey:
     public = rsa.RSAPublicNumbers(exponent, _P * _Q)
-    private = rsa.rsa_recover_private_exponent(exponent, _P, _Q)
+    private = pow(exponent, -1, math.lcm(_P - 1, _Q - 1))
     numbers = rsa.RSAPrivateNumbers(
         p=_P,
         q=_Q,

@@ -182,6 +182,21 @@ def test_files_of_the_kit_and_of_other_threads_are_not_reported(tmp_path: Path) 
     assert path.read_text(encoding="utf-8") == "a"
 
 
+def test_only_a_loop_of_the_provider_is_one_that_waits() -> None:
+    """An author would be told of a loop where keyturn, and not the provider, reads the clock."""
+    watch = Watch(("elsewhere.py",))
+    for _ in range(2000):
+        watch.loops()
+    assert watch.attempts == []
+
+    watch = Watch((__file__,))
+    for _ in range(1000):
+        watch.loops()
+    with pytest.raises(PermissionError):
+        watch.loops()
+    assert [what for what, _ in watch.attempts] == ["waits in a loop that reads the clock"]
+
+
 def test_clock_is_restored_after_a_check_of_tomorrow() -> None:
     """The process would keep a wrong clock."""
     before = time.time()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import io
-import itertools
 import logging
 import sys
 import threading
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from keyturn import errors
 
 _DAY = 86_400.0
-# A method that reads the clock more often waits for a time.
-_MANY = 1000
 _DATETIME = dt.datetime
 
 
@@ -56,18 +53,16 @@ def stopped(owner: type) -> Generator[None]:
 
 
 @contextlib.contextmanager
-def counted(owner: type, too_often: Callable[[], None]) -> Generator[None]:
-    """Call a function each time after this thread has read the clock a thousand times.
+def counted(owner: type, count: Callable[[], None]) -> Generator[None]:
+    """Call a function each time this thread reads the clock.
 
     Args:
         owner: A class; the names that its module has imported count too.
-        too_often: Raises, to end the loop.
+        count: The function; what it raises ends a loop.
     """
-    reads = itertools.count(1)
 
     def read(usual: Any) -> Any:
-        if next(reads) > _MANY:
-            too_often()
+        count()
         return usual()
 
     with _clocks(owner, read):
