@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import itertools
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from tests.core.bare_fork import BARE_FORK
 
 import keyturn
 from keyturn import errors
+from keyturn._clock import Clock
 from keyturn.stores._memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -373,6 +375,45 @@ def test_hundred_waiters_install_a_token_once(world: World, gate: Gate) -> None:
 
     assert results == [{"Authorization": "Bearer held"}] * 100
     assert calls == ["held"]
+
+
+@pytest.mark.parametrize("reads", range(1, 5))
+def test_late_caller_installs_no_second_token(world: World, reads: int) -> None:
+    """A caller that is slow at the wrong moment would run the provider's code again.
+
+    It waits, at one of its first reads of the clock, until another caller has installed a token.
+    """
+    calls: list[str] = []
+
+    def authorization(_: object, __: object, token: keyturn.Token) -> tuple[str, str]:
+        calls.append(token.access_token)
+        return "Authorization", f"Bearer {token.access_token}"
+
+    waits, installed = threading.Event(), threading.Event()
+    late, seen, results = list[threading.Thread](), itertools.count(1), list[dict[str, str]]()
+
+    def monotonic() -> float:
+        if threading.current_thread() in late and next(seen) == reads:
+            waits.set()
+            installed.wait()
+        return world.clock.uptime
+
+    def call() -> None:
+        results.append(connection.headers())
+        waits.set()
+
+    usual = world.clock.clock
+    world.clock.clock = Clock(time=usual.time, monotonic=monotonic, sleep=usual.sleep)
+    connection = world.connect(world.changed(authorization=authorization))
+    late += [threading.Thread(target=call)]
+    late[0].start()
+    waits.wait()
+    results.append(connection.headers())
+    installed.set()
+    joined(late)
+
+    assert results == [{"Authorization": "Bearer token-1"}] * 2
+    assert calls == ["token-1"]
 
 
 def test_each_caller_waits_as_its_own_options_say(world: World, gate: Gate) -> None:

@@ -234,6 +234,8 @@ class TokenManager:
         try:
             if isinstance(outcome, BaseException):
                 raise outcome  # noqa: TRY301 - both failures are reported in the same way
+            if (held := self.snapshot) is not EMPTY and self._has(held, outcome, query):
+                return held
             query.progress.step = "settings", SYSTEM.monotonic() + self.acquisition.options.timeout
             headers, additions = prepared(self.acquisition, outcome.token)
             snapshot = attrs.evolve(outcome, headers=headers, additions=additions)
@@ -249,6 +251,10 @@ class TokenManager:
             if generation != self._generation:  # by another thread
                 self.snapshot = EMPTY
         return snapshot
+
+    def _has(self, held: TokenSnapshot, found: TokenSnapshot, query: TokenQuery) -> bool:
+        """Return whether a token was installed after the caller, who joined late, looked for it."""
+        return not query.fresh and held.token == found.token and self.now() < held.usable_until
 
     def _checked(self, share: Share) -> TokenSnapshot | Share:
         """Return a token, or a share of a new one if it expired before its waiter woke up."""
