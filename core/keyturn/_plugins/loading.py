@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import logging
 import operator
 import traceback
@@ -136,11 +137,11 @@ def call_plugins(hook: str, wanted: type = object, /, **arguments: Any) -> list[
         else:
             # A list, unless the hook is a wrapper, which may return anything in its place.
             results = returned if isinstance(returned, list) else [returned]
-            wrong = [type(each).__name__ for each in results if not isinstance(each, wanted)]
+            wrong = [*itertools.filterfalse(wanted.__instancecheck__, results)]
             if not wrong:
                 found += results
                 continue
-            problem = f"it returned {wrong[0]} instead of {wanted.__name__} or None"
+            problem = f"it returned {type(wrong[0]).__name__} instead of {wanted.__name__} or None"
         _logger.warning(
             "%s failed in %s: %s. Update it, report it to its authors, or disable it with %s.",
             name,
