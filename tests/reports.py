@@ -1,4 +1,4 @@
-"""What each process of a parallel run tells the main process about its tests."""
+"""What each process of a parallel run reports of its tests to the main process."""
 
 from __future__ import annotations
 

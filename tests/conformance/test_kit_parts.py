@@ -183,7 +183,7 @@ def test_files_of_the_kit_and_of_other_threads_are_not_reported(tmp_path: Path) 
 
 
 def test_only_a_loop_of_the_provider_is_one_that_waits() -> None:
-    """An author would be told of a loop where keyturn, and not the provider, reads the clock."""
+    """An author would get a failure where keyturn, and not the provider, reads the clock."""
     watch = Watch(("elsewhere.py",))
     for _ in range(2000):
         watch.loops()

@@ -18,7 +18,7 @@ SIZES = {"title": 17, "small": 12}
 
 
 class Words(NamedTuple):
-    """A text of a picture and its position."""
+    """A string in a picture and its position."""
 
     text: str
     left: float
@@ -27,7 +27,7 @@ class Words(NamedTuple):
 
 
 def words(path: Path) -> list[Words]:
-    """Return the texts of a picture with their estimated positions."""
+    """Return the strings in a picture with their estimated positions."""
     found = []
     for each in ET.parse(path).getroot().iter():  # noqa: S314 - our own file
         if not each.tag.endswith("}text") or not each.text:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.conftest import for_each
+from tests.keys import RSA
 
 import keyturn
 from keyturn import errors
@@ -210,7 +210,7 @@ def test_key_and_certificate_authenticate_the_client(
     load: Callable[[str], keyturn.Connection], tmp_path: Path
 ) -> None:
     """Only plugins could authenticate with a private key or a certificate."""
-    key = rsa.generate_private_key(65537, 2048).private_bytes(
+    key = RSA.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from broken_stores.entries import memory
 from broken_stores.good import Broken, FileStore, wait_for
+from broken_stores.processes import ExcludesProcesses
 from keyturn.stores import MemoryStore
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class FreedByWriting(FileStore):
             fcntl.flock(self._taken[key], fcntl.LOCK_UN)
 
 
-class OfThisProcess(FileStore):
+class OfThisProcess(ExcludesProcesses):
     """Locks threads by itself, and processes by a lock that any closing of the file frees."""
 
     threads: ClassVar[dict[str, threading.Lock]] = {}
@@ -87,13 +88,6 @@ class OfThisProcess(FileStore):
                 guard.release()
         finally:
             os.close(descriptor)
-
-    def is_taken(self, descriptor: int) -> bool:
-        """Take a lock of this process."""
-        with contextlib.suppress(OSError):
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        return False
 
 
 class OtherLeases(MemoryStore):

@@ -120,36 +120,30 @@ def _spoken(subject: Subject) -> Iterator[tuple[str, Any, tuple[str, ...]]]:
         if problems or read(cls, values)[0] is None:
             continue
         given: Any = subject.call("warnings", functools.partial(_warnings, subject, settings))
-        if isinstance(given, str):
-            raise CheckFailed(
-                "warnings returns a string: each of its characters would be a warning.",
-                "let warnings return a tuple of strings, or yield each.",
-            )
-        if not hasattr(given, "__iter__"):
-            raise CheckFailed(
-                f"warnings returns {type(given).__name__}, not strings.",
-                "let warnings return a tuple of strings, or yield each.",
-            )
+        _require_strings("warnings", given)
         found = subject.call("warnings", functools.partial(_some, given))
         if len(found) > _MOST:
             raise CheckFailed("warnings does not end.", "let warnings return a few strings.")
         yield from (("warnings: one of them", each, hidden) for each in found)
 
 
+def _require_strings(method: str, given: Any) -> None:
+    """Check that a method has returned several strings, or may yield them."""
+    advice = f"let {method} return a tuple of strings, or yield each."
+    if isinstance(given, str):
+        each = method.removesuffix("s")
+        raise CheckFailed(
+            f"{method} returns a string: each of its characters would be a {each}.", advice
+        )
+    if not hasattr(given, "__iter__"):
+        raise CheckFailed(f"{method} returns {type(given).__name__}, not strings.", advice)
+
+
 def _problems(settings: Settings) -> list[Any]:
     """Return the result of `problems` for settings, which it must not change."""
     before = dict(vars(settings))
     found: Any = settings.problems()
-    if isinstance(found, str):
-        raise CheckFailed(
-            "problems returns a string: each of its characters would be a problem.",
-            "let problems return a tuple of strings, or yield each.",
-        )
-    if not hasattr(found, "__iter__"):
-        raise CheckFailed(
-            f"problems returns {type(found).__name__}, not strings.",
-            "let problems return a tuple of strings, or yield each.",
-        )
+    _require_strings("problems", found)
     problems = list(itertools.islice(found, _MOST + 1))
     if vars(settings) != before:
         raise CheckFailed("problems changes the settings.", "let problems read them only.")
