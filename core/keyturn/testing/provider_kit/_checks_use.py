@@ -110,10 +110,12 @@ def _judge_scope(subject: Subject, token: Token) -> None:
 
 def api_headers(subject: Subject) -> None:
     """An API request has the token in the declared header, and its headers are valid."""
-    provider, token = subject.effective_provider, subject.token()
+    subject.token()  # its failure has a cause of its own
     check_keys("`api`", subject.examples.api or {}, others="url headers")
-    connection = subject.connect()
+    provider, connection = subject.effective_provider, subject.connect()
     headers = subject.call("api_request_headers or authorization", connection.headers)
+    # The same one: a made-up JWT of the next second is another.
+    token = connection.token()
     carried = headers.get(provider.authorization_header, "")
     is_made = provider.authorization_value or provider.authorization_query
     if token.access_token not in carried and not is_made:
