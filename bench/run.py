@@ -139,9 +139,9 @@ def _measure(step: Step, context: Context) -> dict[str, Any] | None:
     if step.row.listener:
         environment["PYTHONPATH"] = str(listener())
     try:
-        figures: dict[str, Any] | None = json.loads(_output(command, environment))
-    except (subprocess.SubprocessError, ValueError) as error:
-        return {"error": f"{type(error).__name__}: {error}"}
+        figures: dict[str, Any] | None = _output(command, environment)
+    except subprocess.SubprocessError as error:
+        return {"error": str(error)}
     return figures
 
 
@@ -160,20 +160,34 @@ def _server() -> Generator[str]:
             server.stdin.close()
 
 
-def _output(command: list[str | Path], environment: dict[str, str]) -> str:
-    """Return the output of a command; on a timeout, end it with all processes that it started."""
-    with subprocess.Popen(  # noqa: S603 - a command of our own
-        command,
-        cwd=REPOSITORY,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    ) as process:
+def _output(command: list[str | Path], environment: dict[str, str]) -> Any:
+    """Return the JSON that a command prints.
+
+    Raises:
+        subprocess.TimeoutExpired: It took too long; it and all processes that it started are ended.
+        subprocess.SubprocessError: It printed something else; its last words say why.
+    """
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(  # noqa: S603 - a command of our own
+            command,
+            cwd=REPOSITORY,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        ) as process,
+    ):
         try:
-            return process.communicate(timeout=_TIMEOUT)[0]
+            output = process.communicate(timeout=_TIMEOUT)[0]
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
+        try:
+            return json.loads(output)
+        except ValueError:
+            errors.seek(0)
+            why = errors.read().strip().rpartition("\n")[2]
+            raise subprocess.SubprocessError(why or f"it printed {output!r}") from None

@@ -1,8 +1,8 @@
 """The token endpoints of very many tenants, over TLS, in their own process.
 
-`python -m bench.tenant_server DIRECTORY` writes its certificate to `ca.pem` there, prints its port,
-and ends when its standard input does. It takes every host below `hosts.test`, and needs 0.2 s for a
-token; a host whose name begins with `hang` accepts a connection and does not respond.
+`python -m bench.tenant_server DIRECTORY DOMAIN` writes its certificate to `ca.pem` there, prints
+its port, and ends when its standard input does. It takes every host below the domain, and needs
+0.2 s for a token; a host whose name begins with `hang` accepts a connection and does not respond.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 LATENCY = 0.2
-DOMAIN = "hosts.test"
 _BACKLOG = 4096
 _BODY = b'{"access_token":"token-%d","token_type":"Bearer","expires_in":3600}'
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -53,11 +52,11 @@ class Endpoint(asyncio.Protocol):
             self._transport.write(_HEAD % len(body) + body)
 
 
-def _context(directory: Path) -> ssl.SSLContext:
+def _context(directory: Path, domain: str) -> ssl.SSLContext:
     """Return the TLS context of a new certificate, which is its own authority."""
     key, now = ec.generate_private_key(ec.SECP256R1()), dt.datetime.now(dt.UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, DOMAIN)])
-    names = x509.SubjectAlternativeName([x509.DNSName(f"*.{DOMAIN}")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, domain)])
+    names = x509.SubjectAlternativeName([x509.DNSName(f"*.{domain}")])
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(hours=1))
@@ -76,14 +75,14 @@ def _context(directory: Path) -> ssl.SSLContext:
     return context
 
 
-async def serve(directory: Path) -> None:
+async def serve(directory: Path, domain: str) -> None:
     """Listen on a free port of the loopback interface until standard input ends."""
     server = await asyncio.get_running_loop().create_server(
-        Endpoint, "127.0.0.1", 0, ssl=_context(directory), backlog=_BACKLOG
+        Endpoint, "127.0.0.1", 0, ssl=_context(directory, domain), backlog=_BACKLOG
     )
     print(server.sockets[0].getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.read)
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1])))
+    asyncio.run(serve(Path(sys.argv[1]), sys.argv[2]))

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bench.figures import percentile
-from bench.tenant_server import DOMAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     Figures = dict[str, float]
 
+_DOMAIN = "hosts.test"
 _TENANTS, _QUICK_TENANTS = 5_000, 1_000
 _POOL = 64
 _TENANTS_OF_ONE, _HANGING_HOSTS = 700, 200
@@ -52,7 +52,7 @@ class Site(NamedTuple):
 
     def url(self, host: str) -> str:
         """Return the address of a host."""
-        return f"https://{host}.{DOMAIN}:{self.port}"
+        return f"https://{host}.{_DOMAIN}:{self.port}"
 
 
 def entries(directory: str) -> int:
@@ -265,11 +265,11 @@ def _site() -> Generator[Site]:
         if name.startswith("dead-"):
             time.sleep(_DEAD_NAME_SECONDS)
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-        return resolve("127.0.0.1" if name.endswith(DOMAIN) else host, port, *args, **kwargs)
+        return resolve("127.0.0.1" if name.endswith(_DOMAIN) else host, port, *args, **kwargs)
 
     with tempfile.TemporaryDirectory() as directory:
         server = subprocess.Popen(  # noqa: S603 - a command of our own
-            [sys.executable, "-m", "bench.tenant_server", directory],
+            [sys.executable, "-m", "bench.tenant_server", directory, _DOMAIN],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
+import shlex
+import subprocess
+import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from bench.catalogue import ROWS
-from bench.environments import OURS, libraries
+from bench.environments import OURS, REPOSITORY, Library, libraries
 from bench.figures import Figure, median, merge, percentile
 from bench.floors import Empty, Slot
 from bench.measure.__main__ import MEASURES
 from bench.measure.compare import compare, ratio
-from bench.run import steps
+from bench.run import Run, steps
 from bench.server import Scenario
 from bench.tokens import expiry, new_token
 from bench.whole import WHOLE
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import for_each
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TIMES = st.lists(st.floats(min_value=0, max_value=1e6), min_size=1)
 
@@ -74,6 +81,31 @@ def test_every_library_can_be_measured() -> None:
     for each in found[1:]:
         assert all("==" in requirement for requirement in each.requirements)
         assert set(each.missing) <= {"async", "request", "disk"}
+
+
+def test_a_row_is_measured_without_the_packages_of_others() -> None:
+    """A library whose environment lacks a package that keyturn needs would have no figures."""
+    command = [sys.executable, "-S", "-c", "import bench.measure.__main__, bench.floors"]
+
+    assert subprocess.run(command, check=False, cwd=REPOSITORY).returncode == 0
+
+
+def test_a_library_that_can_not_be_measured_is_reported_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package that is missing would be reported as a mistake in JSON."""
+    monkeypatch.setattr("bench.environments.CACHE", tmp_path)
+    without = Library("authlib", "with_authlib", "import authlib", ("authlib",), {})
+    without.bin.mkdir(parents=True)
+    without.python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -S "$@"\n')
+    without.python.chmod(0o755)
+    (tmp_path / "authlib" / "installed.txt").write_text("authlib")
+
+    run = Run([without], ["cold_threads"], quick=True)
+
+    assert run.results() == {}
+    reason = "ModuleNotFoundError: No module named 'authlib'"
+    assert run.failures == [f"authlib: cold_threads: {reason}"]
 
 
 def test_every_row_is_measured_and_names_what_it_does_not_cover() -> None:
