@@ -152,6 +152,19 @@ def test_credential_may_have_a_pattern() -> None:
     assert keyturn.problems(provider, USUAL | {"client_id": "shop-7"}) == []
 
 
+@pytest.mark.parametrize("keys", [{}, {"kind": "secret"}])
+def test_credential_described_again_keeps_its_kind_and_its_description(
+    keys: dict[str, str],
+) -> None:
+    """An author who gives a secret another title would show the secret, or lose its description."""
+    provider = described(settings={"client_secret": {"title": "API secret", **keys}})
+    found = provider.settings_schema()["properties"]["client_secret"]
+    usual = described().settings_schema()["properties"]["client_secret"]
+
+    assert found == usual | {"title": "API secret"}
+    assert found["writeOnly"]
+
+
 @pytest.mark.parametrize("name", ["private_key", "certificate"])
 def test_key_and_certificate_keep_their_own_check(name: str) -> None:
     """A pattern for a key or a certificate would be ignored silently."""
@@ -192,6 +205,15 @@ def test_flow_with_a_scope_has_a_setting_for_it(platform: Platform) -> None:
 def test_flow_without_a_scope_has_no_setting_for_it(data: dict[str, Any]) -> None:
     """A user could set a scope that is never sent."""
     assert "scope" not in described(**data).settings_schema()["properties"]
+
+
+def test_described_scope_is_one_or_several_values(platform: Platform) -> None:
+    """An author would have to write the kind of the only kind of scope."""
+    connection = platform({"settings": {"scope": {"default": ["a", "b"]}}})
+
+    assert connection.token_request().scope == ("a", "b")
+    (problem,) = mistakes_in(settings={"scope": {"pattern": "a"}})
+    assert problem.startswith("settings.scope.pattern: is for the kind text or secret only")
 
 
 def test_scope_may_be_required() -> None:

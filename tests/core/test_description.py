@@ -297,7 +297,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
        "1a", "a-b", "", "é", "ﬁ", None)),
     *((named(name), f"settings.{name}: can't be the name of a setting: keyturn.connect takes it")
       for name in ("store", "timeout", "provider")),
-    (named("client_secret"),
+    (named("client_secret", kind="text"),
      "settings.client_secret.kind: must be secret, as the credential of that name is"),
     (named("private_key", kind="url"),
      "settings.private_key.kind: must be secret, as the credential of that name is"),

@@ -280,9 +280,18 @@ class _SettingTable(Record):
 
 
 def _whole(name: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the table of a setting with its title, and with its kind if another key implies it."""
-    usual = {"title": title_of(name)} | ({"kind": "choice"} if "choices" in table else {})
+    """Return the table of a setting with its title and its kind, unless it has these."""
+    usual = {"title": title_of(name)}
+    if name in CREDENTIAL_FIELDS:
+        usual["kind"] = _kind_of_credential(name)
+        usual["description"] = CREDENTIAL_FIELDS[name].metadata["description"]
+    elif "choices" in table or name == "scope":
+        usual["kind"] = "choice" if "choices" in table else "scope"
     return usual | dict(table)
+
+
+def _kind_of_credential(name: str) -> str:
+    return "secret" if kind_of(CREDENTIAL_FIELDS[name].type)[0] is Secret else "text"
 
 
 SETTING_KEYS = tuple(fields_of(_SettingTable))
@@ -306,8 +315,7 @@ def _setting_problems(key: Any, table: Any) -> Iterator[errors.Problem]:
             yield errors.Problem(
                 f"{path}.{name}", "can't be set: this credential has its own check"
             )
-    kind, _ = KINDS.get(str(whole.get("kind", "text")), (None, None))
-    usual = kind_of(CREDENTIAL_FIELDS[key].type)[0] if key in CREDENTIAL_FIELDS else kind
-    if kind and kind is not usual:
-        word = "secret" if usual is Secret else "text"
-        yield errors.Problem(f"{path}.kind", f"must be {word}, as the credential of that name is")
+    kind, _ = KINDS.get(str(whole.get("kind")), (None, None))
+    if kind and key in CREDENTIAL_FIELDS and kind is not KINDS[_kind_of_credential(key)][0]:
+        problem = f"must be {_kind_of_credential(key)}, as the credential of that name is"
+        yield errors.Problem(f"{path}.kind", problem)
