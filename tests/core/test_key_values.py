@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["authority", "server"]  # fixtures
 
+RSA_JWK = jwk.RSAKey.import_key(pem(RSA))
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
 
 
@@ -68,6 +70,31 @@ def test_assertion_is_signed_with_a_jwk(world: World, key: Any, kind: Any, algor
 
     assert jwt.decode(signed, kind.import_key(pem(key)), algorithms=[algorithm]).claims["sub"]
     assert json.loads(private_key)["d"] not in shown
+
+
+@pytest.mark.parametrize(
+    ("data", "given", "wanted"),
+    [
+        ({}, {}, "jwk-1"),
+        ({}, {"key_id": "key-2"}, "key-2"),
+        ({"assertion_headers": {"kid": "key-3"}}, {}, "key-3"),
+        ({"assertion_key_header": "x5t"}, {}, None),
+    ],
+)
+def test_key_is_named_as_in_the_jwk(
+    data: dict[str, Any], given: dict[str, str], wanted: str | None
+) -> None:
+    """A server that knows several keys would reject the assertion."""
+    described = {"token_url": "https://login.acme.example/token", **data}
+    provider = keyturn.plugins.provider_from_data(
+        described | {"client_authentication": "private_key_jwt"}, name="acme"
+    )
+    key = json.loads(as_jwk(RSA, jwk.RSAKey)) | {"kid": "jwk-1"}
+    settings = {"client_id": "cid", "private_key": json.dumps(key), **given}
+    sent = parse_qs(keyturn.connect(provider, settings).token_request().body.decode())
+    header = jwt.decode(sent["client_assertion"][0], RSA_JWK, algorithms=["RS256"]).header
+
+    assert header.get("kid") == wanted
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,8 @@ class ClientAssertion(DynamicValue):
     Args:
         private_key: The client's private key, as PEM or JWK; with HS256, HS384 and HS512, its
             secret.
-        key_id: The key's name at the authorization server, if it knows several keys.
+        key_id: The key's name at the authorization server, if it knows several keys; by default
+            the `kid` of a JWK.
         key_header: The JWT's header that names it (RFC 7515 section 4.1).
         headers: Further headers of the JWT.
         algorithm: The signature's algorithm (RFC 7518 section 3.1), such as `RS256`.
@@ -122,6 +123,10 @@ class ClientAssertion(DynamicValue):
         )
         if problem := private_key_problem(self.private_key.reveal()):
             raise errors.ConfigurationError(f"{what}: it {problem}.", hint=hint)
+        if self.key_header == "kid" and isinstance(
+            own := (jwk_of(self.private_key.reveal()) or {}).get("kid"), str
+        ):
+            header.setdefault("kid", own)  # RFC 7515 section 4.1.4
         jwt = library("joserfc.jwt")
 
         def sign() -> str:

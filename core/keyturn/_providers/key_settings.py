@@ -16,7 +16,9 @@ class KeySettings(Settings):
         "Private key", "The client's private key as PEM or JWK.", check=private_key
     )
     key_id: str | None = setting(
-        "Key ID", "The key's name (`kid`), if the client has several keys.", default=None
+        "Key ID",
+        "The key's name (`kid`), if the client has several keys; by default that of a JWK.",
+        default=None,
     )
 
 
