@@ -17,6 +17,7 @@ from keyturn._providers.lifetimes import lifetime_of
 URL = 'token_url = "https://acme.example/token"\n'
 TENANT = '[settings.tenant]\nkind = "label"\ntitle = "Tenant"\n'
 TENANT_URL = 'token_url = "https://{tenant}.acme.example/token"\n'
+QUERY = 'body_format = "query"\n'
 BASIC = 'client_authentication = "client_secret_basic"\n'
 VALUE = f'{URL}parameters = {{ a = "{{x}}" }}\n[values.x]\n'
 STEP = f'{URL}parameters = {{ a = "{{previous.access_token}}" }}\n'
@@ -146,8 +147,23 @@ MISTAKES: list[tuple[str, str, str]] = [
      "write grant_type above the tables instead"),
     (f'{URL}{BASIC}token_headers = {{ Authorization = "Basic x" }}', "token_headers.Authorization",
      'is sent already, by client_authentication = "client_secret_basic"'),
-    (f'{URL}method = "GET"', "body_format", 'write body_format = "query"'),
-    (f'{URL}method = "GET"\nbody_format = "json"', "body_format", "must be query with method GET"),
+    (f'{URL}{QUERY}query = {{ client_id = "{{client_id}}" }}', "query",
+     'client_id is sent already: remove it, or write client_id_name = ""'),
+    (f'{URL}method = "GET"\nquery = {{ client_secret = "{{client_secret}}" }}', "query",
+     'client_secret is sent already: remove it, or write client_secret_name = ""'),
+    (f'{URL}{QUERY}query = {{ grant_type = "password" }}', "query",
+     "write grant_type above the tables instead"),
+    (f'{URL}{QUERY}query = {{ scope = "a" }}', "query.scope", "is sent already, from the setting"),
+    (f'{URL}client_authentication = "tls_client_auth"\nparameters = {{ client_id = "a" }}',
+     "parameters", "client_id is sent already"),
+    (f'{URL}method = "GET"\nbody_format = "json"', "body_format",
+     'can\'t be json with method GET, which has no body (it is "json"); remove it'),
+    (f'{URL}method = "GET"\nbody = "<a>{{client_id}}</a>"\nparameters = {{ a = "b" }}', "body",
+     "can't be sent with method GET"),
+    (f'{URL}method = "GET"\nclient_authentication = "private_key_jwt"\nbody = "x"', "body",
+     "can't be sent with method GET"),
+    (f'{URL}method = "GET"\nparameters = {{ a = ["b"] }}', "parameters",
+     "a is a list, a table or {…:json}, which only a body can have; write a string"),
     (f'{URL}{BASIC}credentials = "none"', "credentials", "have no client_secret"),
     (f'{URL}client_authentication = "private_key_jwt"\ncredentials = "none"',
      "client_authentication", "needs the setting private_key"),
@@ -597,6 +613,11 @@ RIGHT = [
         '[values.now]\ntime = "epoch"'
     ),
     'client_authentication = "client_secret_basic"\ncredentials = "public"\nclient_id_name = "id"',
+    'method = "GET"\ntoken_headers = { Content-Type = "application/json" }',
+    'credentials = "none"\nparameters = { client_id = "acme-public" }',
+    'client_authentication = "client_secret_basic"\nparameters = { client_id = "{client_id}" }',
+    'settings.client_secret.title = "API secret"\nsettings.client_id.title = "API key"',
+    'settings.scope.default = ["read"]',
 ]
 
 

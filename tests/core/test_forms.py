@@ -260,9 +260,13 @@ SIGNED = {"client_authentication": "private_key_jwt", "private_key": "-----BEGIN
 HMAC = {"client_authentication": "client_secret_jwt", "client_secret": "made-up"}
 HEADERS = {"client_authentication": "client_secret_headers"}
 DATA_FORMS: list[tuple[dict[str, Any], set[str]]] = [
-    ({"method": "GET"}, {"body_format"}),
+    ({"method": "GET"}, set()),
+    ({"method": "GET", "body_format": "json"}, {"body_format"}),
     ({"method": "GET", "body_format": "query", "body": ""}, set()),
     (BODY | {"method": "GET", "body_format": "query"}, {"body"}),
+    ({"method": "GET", "body": "x", "parameters": {"a": "b"}}, {"body"}),
+    (SIGNED | BODY | {"method": "GET"}, {"body"}),
+    ({"method": "GET", "parameters": {"a": [1]}}, {"parameters"}),
     ({"body": "x"}, {"content_type"}),
     ({"body": "x", "content_type": ""}, {"content_type"}),
     ({"body": None}, {"body", "content_type"}),

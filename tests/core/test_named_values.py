@@ -792,7 +792,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"body": "x"}, "content_type: is required with body"),
     ({"body": "x", "content_type": "text/xml", "parameters": {"a": "b"}},
      "parameters: are not sent beside body: name them in it, or in query"),
-    ({"body": "x", "content_type": "text/xml", "method": "GET", "body_format": "query"},
+    ({"body": "x", "method": "GET"},
      "body: can't be sent with method GET"),
     ({"content_type": "text/xml", "token_headers": {"content-type": "x/y"}},
      "token_headers: Content-Type is sent already: see content_type"),

@@ -149,7 +149,6 @@ MISTAKES: list[tuple[str, object, str]] = [
       ("", "https://a.example", "a.example/x", "A.example", "a.example:8443", ".a")),
     *(("error_codes", {"7": code}, "is not an error code of RFC 6749")
       for code in ("", "Two words", "E-7")),
-    ("method", "GET", "must be query with method GET"),
     ("client_authentication", "private_key_jwt", "needs the setting private_key"),
     ("client_authentication", "tls_client_auth", "needs the setting certificate"),
 ]  # fmt: skip
@@ -312,6 +311,7 @@ REQUESTS: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "JSON beyond ASCII": ({"body_format": "json", "parameters": {"ä": 'ö"'}, "scope_name": ""},
                           "POST", "", '{"grant_type":"client_credentials","ä":"ö\\""}'),
     "query": ({"body_format": "query"}, "POST", "grant_type=client_credentials&a=1&scope=x+y", ""),
+    "GET": ({"method": "GET"}, "GET", "grant_type=client_credentials&a=1&scope=x+y", ""),
     "query of a GET": ({"body_format": "query", "method": "GET"}, "GET",
                        "grant_type=client_credentials&a=1&scope=x+y", ""),
     "query with odd characters": (

@@ -67,6 +67,16 @@ def test_changed_token_url_adds_no_revocation_endpoint(world: World, provider: s
     assert [request.url for request in world.endpoint.requests] == [f"{STAGING}/token"]
 
 
+def test_token_is_revoked_in_a_body_even_if_it_was_requested_with_get(world: World) -> None:
+    """RFC 7009 section 2.1 requires a POST with a form; a token in a URL may be logged."""
+    description = {"token_url": "https://a.example/t", "revocation_url": "https://a.example/r"}
+    provider = keyturn.plugins.provider_from_data(description | {"method": "GET"}, name="acme")
+    revoked_at(world, provider)
+    first, second = world.endpoint.requests
+
+    assert (first.method, first.body, second.method, second.query) == ("GET", b"", "POST", "")
+
+
 @pytest.mark.parametrize(
     ("own", "revocation", "moved", "expected"),
     [

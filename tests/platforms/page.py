@@ -41,7 +41,9 @@ def value_has(**wanted: object) -> Ability:
 # From common to rare, in the order of the page.
 ABILITIES: dict[str, Ability] = {
     "JSON body": has("body_format", "json"),
-    "parameters only in the query": has("body_format", "query"),
+    "parameters only in the query": lambda each: (
+        each.provider.body_format == "query" or each.provider.method == "GET"
+    ),
     "GET": has("method", "GET"),
     "PUT": has("method", "PUT"),
     "nested or non-string JSON values": lambda each: any(

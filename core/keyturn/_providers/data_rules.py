@@ -58,6 +58,7 @@ _WITHOUT_ASSERTION = _no_value(_ASSERTION)
 # In the form of `keyturn.toml`.
 _REFERENCES = ("env", "file", "keyring", "command")
 _IN_BODY = ("form", "json")
+_WITH_BODY = ("POST", "PUT", "PATCH")
 
 
 def _each_value(is_right: Callable[[Any], bool], problem: str, schema: Mapping[str, Any]) -> Check:
@@ -91,13 +92,15 @@ _NO_REFERENCES = _each_value(
         }
     },
 )
+_FLAT_SCHEMA = {
+    "type": ["string", "number", "boolean"],
+    "not": {"type": "string", "pattern": r":json\}$(?!\n)"},
+}
 _FLAT = _each_value(
-    _is_flat,
-    "needs body_format json: it is a list, a table or {…:json}",
-    {
-        "type": ["string", "number", "boolean"],
-        "not": {"type": "string", "pattern": r":json\}$(?!\n)"},
-    },
+    _is_flat, "needs body_format json: it is a list, a table or {…:json}", _FLAT_SCHEMA
+)
+_FLAT_IN_QUERY = _each_value(
+    _is_flat, "is a list, a table or {…:json}, which only a body can have", _FLAT_SCHEMA
 )
 
 
@@ -115,24 +118,34 @@ def _instead(part: str) -> Rule:
 DATA_RULES = (
     Rule(
         "body_format",
-        "must be query with method GET, which has no body",
+        "can't be json with method GET, which has no body",
         when={"method": "GET"},
-        must_be="query",
+        must_be=("form", "query"),
     ),
     Rule("body", "can't be sent with method GET", when={"method": "GET"}, must_be=ABSENT),
-    Rule("content_type", "is required with body, such as application/xml", when={"body": GIVEN}),
+    Rule(
+        "content_type",
+        "is required with body, such as application/xml",
+        when={"body": GIVEN, "method": _WITH_BODY},
+    ),
     Rule(
         "parameters",
         "are not sent beside body: name them in it, or in query",
-        when={"body": GIVEN, "body_format": _IN_BODY},
+        when={"body": GIVEN, "body_format": _IN_BODY, "method": _WITH_BODY},
         must_be=ABSENT,
     ),
     Rule("parameters", "can't be secret references", when={}, must_be=_NO_REFERENCES),
     Rule(
         "parameters",
         "need body_format json for lists, tables and {…:json}",
-        when={"body_format": ("form", "query")},
+        when={"body_format": ("form", "query"), "method": _WITH_BODY},
         must_be=_FLAT,
+    ),
+    Rule(
+        "parameters",
+        "can't be lists, tables or {…:json} with method GET, which has no body",
+        when={"method": "GET"},
+        must_be=_FLAT_IN_QUERY,
     ),
     Rule(
         "token_headers",
@@ -171,6 +184,7 @@ DATA_RULES = (
             f"must name {{assertion}}, the JWT of {way}: it can't be a parameter of this body",
             when={
                 "client_authentication": way,
+                "method": _WITH_BODY,
                 "body": GIVEN,
                 "body_format": _IN_BODY,
                 "parameters": ABSENT,

@@ -109,8 +109,6 @@ def _advised_alone(problem: Problem, description: Table) -> Problem:
     message = problem.message
     if problem.path == "token_url":
         message = f'{message}: write token_url = "https://…"'
-    elif problem.path == "body_format":
-        message = f'{message}; write body_format = "query"'
     elif problem.path == "content_type":
         usual = _type_of(str(description.get("body")).lstrip())
         message = f'{message.partition(",")[0]}; write content_type = "{usual}"'

@@ -174,7 +174,8 @@ def _sent_twice(description: Table, names: Table) -> Mistakes:
     )
     if way in {"", *_SENT_BY_NAME} and has_secret and sent[0] == sent[1] and sent[0]:
         yield "client_id_name", "is the name of the secret too: write another name for one of them"
-    is_in_body = has_secret and description.get("body_format") != "query"
+    is_in_query = description.get("body_format") == "query" or description.get("method") == "GET"
+    is_in_body = has_secret and not is_in_query
     secret = sent[1] if is_in_body and way in {"", "client_secret_post"} else ""
     if (
         way in {"", "client_secret_post"}

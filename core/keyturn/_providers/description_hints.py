@@ -140,6 +140,8 @@ UNKNOWN = (
 GENERAL = (
     ("is not a template", "write {{name}} for a setting, and {{{{ and }}}} for braces"),
     ("needs body_format json", 'write body_format = "json", or a string'),
+    ("can't be json with method GET", "remove it"),
+    ("which only a body can have", "write a string"),
     ("must be a table", 'write {{ name = "…" }}'),
     ("must be a string|must be one line", "write it in quotes, in one line"),
     ("is set by the HTTP client|carries the token", "remove it"),

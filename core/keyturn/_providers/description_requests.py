@@ -184,7 +184,10 @@ def _content_type(description: Table, form: object) -> Mistakes:
     for name, value in headers.items() if isinstance(headers, Mapping) else ():
         named |= {f"token_headers.{name}": value} if str(name).lower() == "content-type" else {}
     has_form = (
-        form == "form" and description.get("grant_type", form) and not description.get("body")
+        form == "form"
+        and description.get("method") != "GET"
+        and description.get("grant_type", form)
+        and not description.get("body")
     )
     for path, value in named.items():
         kind = str(value).partition(";")[0].strip().lower()

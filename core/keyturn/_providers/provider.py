@@ -121,7 +121,8 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
             scope=self.scope(settings) if self.scope_name or self._names_scope() else (),
             scope_name=self.scope_name,
             scope_separator=self.scope_separator,
-            body_format=self.body_format,
+            # As an HTML form with the method GET does: its fields are in the query.
+            body_format="query" if self.method == "GET" else self.body_format,
             extra_headers=(*headers, *templates.render_all(self.token_headers, settings, names)),
             certificate=certificate(settings),
             response_mapping=self._response_mapping(settings),

@@ -126,27 +126,39 @@ def _value_problem(value: Any, annotation: Any, datum: Datum) -> str | None:
 def _problems_together(data: Any, settings: type[Settings]) -> Iterator[tuple[str, str]]:
     """Yield the data that contradict each other."""
     way = data.client_authentication
+    known = {*dir(settings), *fields_of(settings)}
     needed = client_authentication.NEEDED_SETTINGS.get(way)
-    if needed and needed not in {*dir(settings), *fields_of(settings)}:
+    if needed and needed not in known:
         yield "client_authentication", f"needs the setting {needed}"
-    sent: set[str] = set()
-    if way == "client_secret_post":
-        sent = {data.client_id_name, data.client_secret_name}
-    elif way in client_authentication.SIGNED:
-        is_named = client_authentication.names_assertion(data)
-        sent = {data.assertion_name, "client_assertion_type"} if not is_named else set()
-        sent.add(data.client_id_name)
+    sent = {*_sent_names(data, known)}
+    # RFC 6749 section 3.2 forbids a parameter that is sent twice.
     for name in data.parameters:
-        # RFC 6749 section 3.2 forbids a parameter that is sent twice.
-        if name in sent or (name == "grant_type" and data.grant_type):
+        if name in sent:
             yield "parameters", f"{name} is sent already"
     yield from named_values.problems(_mapping(data.values), settings, data.names)
-    for name in data.query if data.body_format == "query" else ():
+    is_in_query = data.body_format == "query" or data.method == "GET"
+    for name in data.query if is_in_query else ():
         if name in data.parameters:
             yield "query", f"{name} is sent already, in parameters"
+        elif name in sent:
+            yield "query", f"{name} is sent already"
     if data.token_field and data.token_field in {data.error_field, data.error_description_field}:
         yield "token_field", "can't be the field of an error too"
     yield from _api_problems(data)
+
+
+def _sent_names(data: Any, known: Container[str]) -> Iterator[str]:
+    """Yield the names of the parameters that keyturn sends besides those of `parameters`."""
+    if data.grant_type:
+        yield "grant_type"
+    way = data.client_authentication
+    is_sent = way in {"client_secret_post", *client_authentication.NEEDED_SETTINGS}
+    if is_sent and "client_id" in known:
+        yield data.client_id_name
+    if way == "client_secret_post" and "client_secret" in known:
+        yield data.client_secret_name
+    if way in client_authentication.SIGNED and not client_authentication.names_assertion(data):
+        yield from (data.assertion_name, "client_assertion_type")
 
 
 def _api_problems(data: Any) -> Iterator[tuple[str, str]]:

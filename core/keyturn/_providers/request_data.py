@@ -41,7 +41,8 @@ class RequestData:
         "The token request's HTTP method.", default="POST"
     )
     body_format: ClassVar[BodyFormat] = datum(
-        "How the parameters are sent: `form`, `json`, or `query` (in the URL, with an empty body).",
+        "How the parameters are sent: `form`, `json`, or `query` (in the URL, with an empty body). "
+        "With the method `GET`, they are always in the URL.",
         default="form",
     )
     client_authentication: ClassVar[ClientAuthentication] = datum(
