@@ -163,6 +163,10 @@ def _in_table(datum: str, value: Table) -> str:
 
 
 def _credentials(value: object) -> str:
+    if isinstance(value, Mapping) and (
+        name := next((key for key, each in value.items() if isinstance(each, Mapping)), "")
+    ):
+        return f"its tables as settings, such as [settings.{snake(str(name))}]"
     if isinstance(value, list):
         value = " ".join(map(str, value))
     if value == "":

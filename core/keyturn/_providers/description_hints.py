@@ -121,7 +121,15 @@ UNKNOWN = (
         ),
         "Nothing reads it: remove it, or write it as a comment, # …",
     ),
-    ("type|auth_flow|in", "All providers use OAuth: remove it, or see client_authentication."),
+    (
+        "default_scopes?|scopes_default|required_scopes",
+        'The scope is a setting: write settings.scope.default = "…".',
+    ),
+    (r"(?:\w+_)?(?:script|webhook|pagination|paginate)s?(?:_\w+)?", "Nothing reads it: remove it."),
+    (
+        "type|auth_flow|auth_mode|in",
+        "All providers use OAuth: remove it, or see client_authentication.",
+    ),
     ("bearer_format", "Nothing depends on it: remove it."),
     ("audience|resource|tenant|organi[sz]ation|account_id|realm",
      'If the token request has it, write parameters = {{ {key} = "…" }}.'),

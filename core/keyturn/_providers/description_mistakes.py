@@ -19,6 +19,7 @@ from keyturn._providers.description_tables import meant_in_discovery, named_in
 from keyturn._providers.description_words import key_for, snake
 from keyturn._providers.kinds import fields_of
 from keyturn._providers.named_values import TEMPLATES
+from keyturn._providers.setting_tables import SETTING_KEYS
 from keyturn._providers.templates import strings_in
 from keyturn.errors import Problem
 
@@ -48,7 +49,10 @@ def _known_key(key: str, value: object) -> str:
     plain = snake(key)
     if isinstance(value, Mapping) and {"title", "kind"} & value.keys():
         return f" Did you mean [settings.{key}]?"
-    if advice := next((words for names, words in UNKNOWN if re.fullmatch(names, plain)), ""):
+    is_group = isinstance(value, Mapping) and _has_data(value)
+    if not is_group and (
+        advice := next((words for names, words in UNKNOWN if re.fullmatch(names, plain)), "")
+    ):
         return f" {advice.format(key=key)}"
     if plain in _OWN_VALUES or (isinstance(value, str) and key in _OWN_VALUES):
         return (
@@ -60,7 +64,7 @@ def _known_key(key: str, value: object) -> str:
         return f" Write {', '.join(inner)} at the top of the file, without [{key}]."
     known = key_for(key, KNOWN)
     if isinstance(value, Mapping) and ("type" in value or not known):
-        is_whole = _has_data(value) or plain in _GROUPS
+        is_whole = is_group or plain in _GROUPS
         right = f"Write its keys at the top of the file, without [{key}]."
         return f" {right}" if is_whole else f" Did you mean [settings.{key}]?"
     right = (
@@ -73,7 +77,9 @@ def _known_key(key: str, value: object) -> str:
 
 def _has_data(table: Table, levels: int = 4) -> bool:
     """Return whether a table holds what belongs to the top of a description."""
-    if "token_url" in {key_for(str(key), ("token_url",)) for key in table} or DATA.keys() & table:
+    plain = {str(key) for key, value in table.items() if not isinstance(value, Mapping)}
+    meant = {key_for(key, ("token_url", "api_url")) for key in plain}
+    if meant - {""} or (DATA.keys() - SETTING_KEYS) & table.keys():
         return True
     tables = [each for each in table.values() if isinstance(each, Mapping)]
     return levels > 0 and any(_has_data(each, levels - 1) for each in tables)

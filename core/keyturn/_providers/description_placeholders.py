@@ -84,6 +84,8 @@ def placeholder(template: str, names: Collection[str]) -> tuple[str, str]:
         right = braced(found)
         # `{{` and `}}` are braces, unless they hold the name of a setting.
         is_literal = found[4] and "$" not in found[0] and right[1:-1] not in names
+        if right == "{access_token}" and "token" in names:
+            return found[0], "{token}"
         if not is_literal:
             return found[0], right + _described(right, names)
     for found in re.finditer(_IN_BRACES, template):

@@ -32,7 +32,7 @@ _KEYS = {
     " token_endpoint_auth_method"
     " auth_method auth_style"
     " auth_type authentication client_auth client_authentication_method auth_scheme"
-    " client_auth_type token_endpoint_auth_style",
+    " client_auth_type token_endpoint_auth_style token_request_auth_method",
     "parameters": "refresh_request_body token_request_params request_params params extra_params"
     " extra_parameters token_params endpoint_params"
     " additional_parameters body_parameters data form_data token_parameters payload",
@@ -61,10 +61,10 @@ _KEYS = {
     " ttl_field expires_at_field expires_in_path lifetime_path",
     "lifetime_format": "token_expiry_is_time_of_expiration expires_in_format expiry_format"
     " expires_format token_expiry_date_format"
-    " expiration_format",
+    " expiration_format expires_in_unit expiry_unit expiration_unit lifetime_unit",
     "lifetime_timezone": "expires_timezone expiry_timezone expiry_time_zone lifetime_tz",
     "missing_lifetime": "default_lifetime lifetime default_expires_in token_lifetime ttl"
-    " default_ttl expires_in_seconds",
+    " default_ttl expires_in_seconds token_expires_in",
     "token_field": "response_access_token access_token_field token_path access_token_name"
     " access_token_path token_name"
     " token_key access_token_key",
@@ -96,7 +96,8 @@ _KEYS = {
     "assertion_algorithm": "algorithm signing_algorithm jwt_algorithm alg signing_alg",
     "assertion_lifetime": "jwt_lifetime assertion_expiry jwt_expiration",
     "max_margin": "margin expiry_delta refresh_margin leeway",
-    "settings": "setting fields inputs properties variables config options connection_settings",
+    "settings": "setting fields inputs properties variables config options connection_settings"
+    " connection_config connection_params connection_parameters",
     "title": "display_name label",
     "name": "id provider_name slug",
     "extends": "extend base inherits inherit from parent include",
