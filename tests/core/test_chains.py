@@ -721,3 +721,118 @@ def test_value_of_a_step_that_repeats_a_secret_is_not_sent_masked(platform: Plat
         connection.token()
 
     assert platform.paths == ["/login"]
+
+
+def test_api_requests_may_have_values_of_earlier_steps(platform: Platform) -> None:
+    """An API at an address, or for an account, that only the login names could not be used."""
+    platform.login_fields = {"account": {"id": "acme-7", "server": f"{platform.url}/v1/"}}
+    data = description(
+        platform,
+        api_url="{previous.account.server}/{client_id}",
+        api_headers={"X-Account": "{previous.account.id}", "X-Of": "{of}"},
+        api_query={"tenant": "{previous.account.id}"},
+        authorization_value="{previous.account.id} {token}",
+        values={"of": {"template": "{previous.access_token}/{client_id}", "encoding": "hex"}},
+    )
+    data["parameters"] = {"subject_token": "{previous.access_token}"}
+    store = keyturn.stores.from_url("memory://")
+    for _ in range(2):  # the second connection finds the token in the store, without the login
+        with connect(data, store) as connection:
+            auth = keyturn.integrations.RequestAuth(connection)
+            sent = auth.authorize("GET", f"{platform.url}/v1/made-up/orders", {})
+
+            assert connection.api_url == f"{platform.url}/v1/made-up"
+            assert sent.url == f"{platform.url}/v1/made-up/orders?tenant=acme-7"
+            assert dict(sent.added) == {
+                "Authorization": "acme-7 made-up-token-2",
+                "X-Account": "acme-7",
+                "X-Of": b"made-up-session-1/made-up".hex(),
+            }
+            assert "acme-7" not in repr(connection.token())
+            assert "made-up-session-1" not in connection.explain()
+    assert platform.paths == ["/login", "/token"]
+
+
+def test_address_of_the_api_may_be_discovered(platform: Platform) -> None:
+    """A user would have to copy an address that a public document has."""
+    platform.document["api"] = {"root": platform.url}
+    platform.sessions = Accepting()
+    with connect(discovered(platform) | {"api_url": "{discovery.api.root}/v2"}) as connection:
+        assert connection.api_url == f"{platform.url}/v2"
+        assert platform.paths == ["/config", "/token"]
+
+
+def test_token_without_the_values_of_steps_is_not_used(platform: Platform) -> None:
+    """API requests would lack a header until the token expires, after the description changed."""
+    store = keyturn.stores.from_url("memory://")
+    with connect(description(platform), store) as connection:
+        connection.token()
+    data = description(platform, api_headers={"X-Account": "{previous.account.id}"})
+    with connect(data, store) as connection:
+        assert connection.headers()["X-Account"] == "7"
+
+
+def test_renewed_session_gives_no_values_to_its_own_token(platform: Platform) -> None:
+    """A login's token would be stored with values that belong to another one."""
+    data = description(platform, api_headers={"X-Account": "{previous.account.id}"})
+    store = keyturn.stores.from_url("memory://")
+    with connect(data, store) as connection:
+        first = connection.token()
+        platform.sessions.clear()
+        second = connection.token(stale=first)
+    assert (first.extra["previous.account.id"], second.extra["previous.account.id"]) == ("7", "7")
+    assert platform.paths == ["/login", "/token", "/token", "/login", "/token"]
+    login = keyturn.plugins.provider_from_data(
+        {"name": "acme", "token_url": f"{platform.url}/login", "client_id_name": ""}
+    )
+    with keyturn.connect(login, {"client_id": "made-up", "client_secret": SECRET}) as connection:
+        assert "previous.account.id" not in connection.token().extra
+
+
+@pytest.mark.parametrize(
+    ("fields", "changed", "words"),
+    [
+        ({"server": "https://elsewhere.example"}, {}, "the step previous has no address of the"),
+        ({"server": "acme"}, {}, "no address of the API at server that is below 127.0.0.1"),
+        ({}, {}, "has no server"),
+        (
+            {"server": "https://elsewhere.example"},
+            {"previous": {"domains": ["acme.example"]}},
+            "below acme.example",
+        ),
+    ],
+)
+def test_address_of_the_api_in_a_step_is_checked(
+    platform: Platform, fields: dict[str, Any], changed: dict[str, Any], words: str
+) -> None:
+    """The token would be sent to any address that a login's response names."""
+    platform.login_fields = fields
+    data = description(platform, api_url="{previous.server}", **changed)
+    with connect(data) as connection, pytest.raises(KeyturnError, match=words):
+        _ = connection.api_url
+
+
+def test_address_of_the_api_may_be_below_a_steps_domains(platform: Platform) -> None:
+    """An API at another host than the login, which is usual, could not be used."""
+    platform.login_fields = {"server": "https://eu7.acme.example/v1"}
+    changed = {"api_url": "{previous.server}", "previous": {"domains": ["acme.example"]}}
+    with connect(description(platform, **changed)) as connection:
+        assert connection.api_url == "https://eu7.acme.example/v1"
+
+
+@pytest.mark.parametrize("template", ["{previous.note}", "{token.note}", "{made}"])
+def test_response_begins_no_header(platform: Platform, template: str) -> None:
+    """A line break in a response would add a header to API requests."""
+    platform.login_fields = {"note": "a\r\nX-Other: b", "account": {"id": "\0"}}
+    named = template if "." in template else "{previous.note}"
+    data = description(
+        platform,
+        api_headers={"X-Note": template, "X-Session": "{previous.access_token}"},
+        values={"made": {"template": f"note {named}"}} if template == "{made}" else {},
+    )
+    data["parameters"] = {"subject_token": "{previous.access_token}"}
+    if "token." in template:
+        data |= {"token_url": f"{platform.url}/login", "previous": data.pop("previous")}
+        data |= {"client_secret_name": "client_secret"}
+    with connect(data) as connection:
+        assert connection.headers().keys() == {"Authorization", "X-Session"}

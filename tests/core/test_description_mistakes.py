@@ -618,6 +618,8 @@ RIGHT = [
     'client_authentication = "client_secret_basic"\nparameters = { client_id = "{client_id}" }',
     'settings.client_secret.title = "API secret"\nsettings.client_id.title = "API key"',
     'settings.scope.default = ["read"]',
+    'authorization_value = "{token.session}"\napi_query = { account = "{token.accountID}" }',
+    'api_headers = { x-account = "{token.account_id}", x-user = "{token.user.id}" }',
 ]
 
 

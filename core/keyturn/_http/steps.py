@@ -47,6 +47,11 @@ class StepValue(DynamicValue):
     def inputs(self) -> Iterable[str | Secret]:
         return (self.step, self.path, self.rest)
 
+    def after(self, value: object) -> str:
+        """Return the value that was found with the text after it; an address has one slash."""
+        found = str(value)
+        return (found.rstrip("/") if self.rest.startswith("/") else found) + self.rest
+
 
 def step_value(url: str) -> StepValue | None:
     """Return the value at the beginning of an address, or None."""

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from keyturn import errors
 from keyturn._http.composed import target_of
+from keyturn._http.steps import STEP_NAMES
 from keyturn._http.values import make, reveal
 from keyturn._providers import templates
 from keyturn._providers.named_values import named_values, templates_in, varying
@@ -131,9 +132,16 @@ def _token_names(provider: Provider[Any], used: Any, token: Token) -> dict[str, 
     used = (*used, *templates_in(provider.values))
     for name in frozenset[str]().union(*map(templates.names_in, used)):
         head, _, path = name.partition(".")
-        if head == "token" and path:
-            found = field_of(dict(token.extra), path)
+        if head in STEP_NAMES and path:
+            names[name] = _plain(token.extra.get(name))
+        elif head == "token" and path:
             is_token = path in {"access_token", provider.token_field}
-            given = str(found) if isinstance(found, (str, int)) else None
-            names[name] = names["token"] if is_token else given
+            found = field_of(dict(token.extra), path)
+            names[name] = names["token"] if is_token else _plain(found)
     return names
+
+
+def _plain(value: object) -> str | None:
+    """Return a response's value as a string, or None: a line break would begin another header."""
+    made = str(value) if isinstance(value, (str, int)) else "\n"
+    return made if made.isprintable() else None

@@ -23,12 +23,15 @@ _UNFINISHED = (
 
 def address_mistakes(description: Table, names: Table) -> Mistakes:
     """Yield the addresses that are invalid with any settings."""
+    reported: set[str] = set()
     for datum in sorted(OVERRIDES):
         url = description.get(datum)
         if not isinstance(url, str):
             continue
         for place in re.finditer(r"\{(\w+)\}", url):
-            if problem := _in_address(place, description, names):
+            problem = _in_address(place, description, names)
+            if problem and problem not in reported:  # one mistake in a setting is reported once
+                reported.add(problem)
                 yield datum, f"{problem} (it is {shown(url)})"
         yield from ((datum, each) for each in _text_problems(url))
         if datum == "revocation_url" and url and url == description.get("token_url"):
@@ -56,7 +59,10 @@ def _in_address(found: re.Match[str], description: Table, names: Table) -> str:
             f"names {{{name}}}, which is a whole address: write {{{name}}} at the beginning, or "
             f'kind = "domain" in [settings.{name}]'
         )
-    if problem := _choice_problem(name, table.get("choices"), is_first=is_first):
+    is_in_host = not is_first and "/" not in found.string[: found.start()].partition("://")[2]
+    if problem := _choice_problem(
+        name, table.get("choices"), is_first=is_first, is_in_host=is_in_host
+    ):
         return problem
     if is_first and kind in {"label", "domain", "integer", "scope"}:
         right = f"https://{{{name}}}" + ("" if kind == "domain" else ".acme.example")
@@ -64,7 +70,7 @@ def _in_address(found: re.Match[str], description: Table, names: Table) -> str:
     return ""
 
 
-def _choice_problem(name: str, choices: object, *, is_first: bool) -> str:
+def _choice_problem(name: str, choices: object, *, is_first: bool, is_in_host: bool) -> str:
     """Return what is wrong with the choices of a setting in an address, or an empty string."""
     listed = [*choices.values()] if isinstance(choices, Mapping) else choices
     if not (isinstance(listed, list) and listed and all(isinstance(each, str) for each in listed)):
@@ -74,6 +80,12 @@ def _choice_problem(name: str, choices: object, *, is_first: bool) -> str:
     if is_first and not any("://" in each for each in listed):
         right = f'write "https://{{{name}}}…"'
         return f"begins with {{{name}}}, whose choices are no addresses: {right}"
+    wrong = [each for each in listed if not re.fullmatch("[a-z0-9.-]*", each)]
+    if is_in_host and wrong:
+        right = json.dumps(wrong[0].lower())
+        if not re.fullmatch("[A-Za-z0-9.-]+", wrong[0]):
+            right = f"{{{name}}} at the beginning, and each choice as a whole address"
+        return f"names {{{name}}}, whose choice {shown(wrong[0])} can't be in a host: write {right}"
     return ""
 
 

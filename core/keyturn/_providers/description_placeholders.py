@@ -132,7 +132,7 @@ def _in_braces(found: re.Match[str], names: Collection[str]) -> str:
     head, _, last = plain.rpartition(".")
     if (name := snake(last)) in names and head.lower() in _HEADS:
         return f"{{{name}{found[2] or ''}}}"
-    return f"{{{head}}}" if head in names else ""
+    return f"{{{head}}}" if head in names and head not in _PATH_HEADS else ""
 
 
 def _filtered(template: str, names: Collection[str]) -> tuple[str, str] | None:

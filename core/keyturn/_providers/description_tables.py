@@ -38,6 +38,7 @@ _OWN_NAMES = {
     "private_key": '; write credentials = "private_key"',
     "certificate": '; write credentials = "certificate"',
     "access_token": ": the token of a step before is {previous.access_token}; write that",
+    "uuid": ', alone in a value: name one that is made of it: [values.id] template = "{uuid}"',
     "previous": "; write {previous.access_token}",
     "discovery": "; write {discovery.token_endpoint}",
 }

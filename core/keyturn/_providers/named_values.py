@@ -215,7 +215,7 @@ def template_problem(
     ):
         return f"names {{assertion}}, {_ASSERTION}"
     for name in sorted(used & values.keys()):
-        behind = _behind(name, values)
+        behind = names_behind(name, values)
         is_varying = not is_header and not behind.isdisjoint(_VARYING)
         if use != "api_request" and any(map(_is_of_token, behind)):
             return f"names {{{name}}}, which is made of the token: only API requests may name it"
@@ -244,11 +244,11 @@ def _is_of_token(name: str) -> bool:
 
 def varying(values: Mapping[str, Any]) -> frozenset[str]:
     """Return the names of the values that vary from request to request."""
-    return frozenset(name for name in values if not _behind(name, values).isdisjoint(_VARYING))
+    return frozenset(name for name in values if not names_behind(name, values).isdisjoint(_VARYING))
 
 
-def _behind(name: str, values: Mapping[str, Any]) -> frozenset[str]:
-    """Return all names that a value depends on."""
+def names_behind(name: str, values: Mapping[str, Any]) -> frozenset[str]:
+    """Return a name in a template, and all names that it depends on if it is a value's."""
     table, found = values.get(name), {name}
     if isinstance(table, Mapping):
         found |= {""} if "time" in table else set[str]()
@@ -256,5 +256,5 @@ def _behind(name: str, values: Mapping[str, Any]) -> frozenset[str]:
         del earlier[name]
         for key in TEMPLATES:
             for each in templates.names_in(str(table.get(key, ""))):
-                found |= _behind(each, earlier)
+                found |= names_behind(each, earlier)
     return frozenset(found)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Settings)
 
 # How values in a body are encoded, by a part of its media type.
+_STEP_ADDRESSES = ("{previous.", "{discovery.")
 _BODY_ENCODINGS: dict[str, Encoding] = {"xml": "xml", "json": "json", "urlencoded": "form", "": ""}
 
 
@@ -171,7 +172,8 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
 
     def api_request_headers(self, settings: S, token: Token) -> Mapping[str, str]:
         """Return the further headers of an API request, for names that the caller omits."""
-        if self.signs_requests or self.values or "{token" in str(self.api_headers):
+        has_steps = self.previous is not None or self.discovery is not None
+        if has_steps or self.signs_requests or self.values or "{token" in str(self.api_headers):
             own: Mapping[str, str]
             own = (later.api_authorization or later.api_requests()).api_values(
                 self, self.api_headers, settings, token
@@ -192,6 +194,9 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         """
         if settings.api_url or not (self.api_url or self.api_url_field):
             return settings.api_url
+        if self.api_url.startswith(_STEP_ADDRESSES):
+            from_step: str | None = later.steps().api_url(self, settings, token)
+            return from_step
         if not self.api_url_field:
             return self.expand(self.api_url, settings)
         if token is None:
@@ -307,5 +312,7 @@ class Provider(RequestData, TokenResponseMapping, ApiData, Generic[S]):
         """Return a digest of how the response is read, since that decides which token is found."""
         data = {name: getattr(self, name) for name in vars(TokenResponseMapping) if name in DATA}
         data["missing_lifetime"] = self.assumed_lifetime(settings)
+        if self.previous is not None or self.discovery is not None:
+            data["api_names"] = later.steps().api_names(self)
         digest = hashlib.sha256(json.dumps(data, sort_keys=True, default=dict).encode())
         return digest.hexdigest()[:16]

@@ -99,9 +99,8 @@ def _single_problems(provider: Provider[Any]) -> Iterator[tuple[str, str]]:
 def _names_for(provider: Provider[Any], name: str, datum: Datum) -> Container[str]:
     """Return what the templates of a datum may name besides settings and values."""
     if datum.template == "api_request":
-        return api_authorization.ApiNames()
-    has_steps = datum.template in {"token_request", "json"}
-    has_steps = has_steps or name in {"token_url", "revocation_url"}
+        return named_values.Either(api_authorization.ApiNames(), steps.StepNames(provider))
+    has_steps = datum.template in {"token_request", "json"} or name in steps.ADDRESSES
     names = steps.StepNames(provider) if has_steps else ()
     is_signed = provider.client_authentication in [*client_authentication.SIGNED]
     if is_signed and name in client_authentication.PLACES:

@@ -9,20 +9,23 @@ import attrs
 
 from keyturn import errors
 from keyturn._http.steps import STEP_NAMES, StepValue, step_value
-from keyturn._http.urls import domain_problem, origin
+from keyturn._http.urls import domain_problem, host_of, is_below, origin, url_problem
 from keyturn._providers import templates
 from keyturn._providers.checks import domain_templates
+from keyturn._providers.named_values import names_behind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from keyturn._http.values import Value
     from keyturn._providers.provider import Provider
     from keyturn._providers.settings import Settings
+    from keyturn._token import Token
 
 # The maximum number of steps before the last one.
 LONGEST = 4
 _SAMPLE = "https://step.invalid"
+ADDRESSES = ("token_url", "revocation_url", "api_url")
 
 
 class StepNames(dict[str, "Value"]):
@@ -65,6 +68,40 @@ def expand(template: str, settings: Settings, names: Mapping[str, Value]) -> str
         return templates.address(template, settings)
     made = templates.address(_SAMPLE + found.rest, settings).removeprefix(_SAMPLE)
     return attrs.evolve(found, rest=made).value(0.0)
+
+
+def api_names(provider: Provider[Any]) -> list[str]:
+    """Return the values of earlier steps that API requests need, such as `previous.account`.
+
+    The token keeps them, because keyturn does not need the earlier steps to use it.
+    """
+    used = [provider.api_url, provider.authorization_value]
+    used += [*provider.api_headers.values(), *provider.api_query.values()]
+    direct = frozenset[str]().union(*map(templates.names_in, used))
+    names = direct.union(*(names_behind(each, provider.values) for each in direct))
+    known = StepNames(provider)
+    return sorted(each for each in names if each in known)
+
+
+def api_url(provider: Provider[Any], settings: Settings, token: Token | None) -> str | None:
+    """Return the API's address that a step's response has, or None without a token.
+
+    Raises:
+        keyturn.errors.ConfigurationError: The token must not be sent there.
+    """
+    place = step_value(expand(provider.api_url, settings, StepNames(provider)))
+    if token is None or place is None:
+        return None
+    name, step, own = next(each for each in steps_of(provider, settings) if each[0] == place.step)
+    url = place.after(token.extra.get(f"{name}.{place.path}", "")).rstrip("/")
+    domains = domains_of(step, own) or [host_of(own.token_url or step.expand(step.token_url, own))]
+    if url_problem(url) is None and any(is_below(url, each) for each in domains):
+        return url
+    raise errors.ConfigurationError(
+        f"the response of the step {name} has no address of the API at {place.path} that is below "
+        f"{' or '.join(domains)}.",
+        hint="Check api_url, and set `domains` of that step to the domains of its addresses.",
+    )
 
 
 def _own_settings(provider: Provider[Any], step: Provider[Any], settings: Settings) -> Settings:
@@ -132,7 +169,21 @@ def problems(provider: Any, depth: int = 1) -> Iterator[tuple[str, str]]:
             yield name, f"is one of more than {LONGEST} steps, or of another type"
         else:
             yield from _domains_problems(name, step, provider.settings)
-    for name in ("token_url", "revocation_url"):
-        url = getattr(provider, name, "")
-        if isinstance(url, str) and any("." in each for each in templates.names_in(url[1:])):
+            is_known = not _names_steps(step.token_url, STEP_NAMES)
+            is_followed = any(_names_steps(each, [name]) for each in _step_addresses(provider))
+            if is_followed and not is_known and not step.domains:
+                yield f"{name}.domains", "is required, because another step gives its own address"
+    for name, url in zip(ADDRESSES, _step_addresses(provider), strict=True):
+        if isinstance(url, str) and _names_steps(url[1:], STEP_NAMES):
             yield name, "may only begin with a value of another step"
+
+
+def _step_addresses(provider: Any) -> list[object]:
+    """Return the addresses of a provider that may be in a step's response."""
+    return [getattr(provider, name, "") for name in ADDRESSES]
+
+
+def _names_steps(url: object, steps: Collection[str]) -> bool:
+    """Return whether an address is a value of one of these steps."""
+    names = templates.names_in(url) if isinstance(url, str) else ()
+    return any(each.partition(".")[0] in steps for each in names if "." in each)

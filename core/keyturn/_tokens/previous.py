@@ -14,14 +14,14 @@ from keyturn import errors
 from keyturn._common.redaction import MASK
 from keyturn._http.steps import StepValue, bind, step_value
 from keyturn._http.urls import host_of, is_below, url_problem
-from keyturn._providers.steps import domains_of, steps_of
+from keyturn._providers.steps import api_names, domains_of, steps_of
 from keyturn._providers.token_response import field_of
 from keyturn._secret import Secret
 from keyturn._tokens.token_request import request_token
 from keyturn.stores._resilient import ResilientStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from keyturn._http.request import TokenRequest
     from keyturn._token import Token
@@ -49,6 +49,7 @@ def request_after_steps(
     while True:
         _check_time(own, query)
         bound = credentials._replace(request=bound_request(credentials, tokens))
+        query = attrs.evolve(query, step_values=values_for_api(credentials, tokens))
         try:
             return request_token(own, bound, query)
         except errors.TokenRequestRefused as error:
@@ -88,6 +89,7 @@ def acquire_steps(
             is_repeated=False,
             exchanges=[],
             steps=[],
+            step_values={},
         )
         query.steps.append((name, acquisition, step_query))
         try:
@@ -143,11 +145,42 @@ def bound_request(credentials: Credentials, tokens: Mapping[str, Token]) -> Toke
         keyturn.errors.InvalidTokenResponse: A value is missing.
         keyturn.errors.ConfigurationError: An address must not be used.
     """
-    request = credentials.request
-    steps, settings = {}, {}
-    for name, step, own in steps_of(*credentials[:2]):
-        steps[name], settings[name] = step, own
-    requests = dict(request.steps)
+    request, found = credentials.request, _finding(credentials, tokens)
+    changed = {
+        field.name: bind(getattr(request, field.name), found)
+        for field in attrs.fields(type(request))
+        if field.init and field.name not in {"steps", "certificate", "url"}
+    }
+    url = request.url
+    if place := step_value(url):
+        given = found(place)
+        url = given if isinstance(given, str) else given.reveal()
+        source = dict(request.steps)[place.step].url
+        domains = {name: domains_of(step, own) for name, step, own in steps_of(*credentials[:2])}
+        _check_address(url, source, domains[place.step], f"{place.step}.{place.path}")
+    return attrs.evolve(request, url=url, **changed)
+
+
+def values_for_api(credentials: Credentials, tokens: Mapping[str, Token]) -> dict[str, str]:
+    """Return the values of other steps that API requests need, by their names in templates.
+
+    Raises:
+        keyturn.errors.InvalidTokenResponse: A value is missing.
+    """
+    found, made = _finding(credentials, tokens), dict[str, str]()
+    for name in api_names(credentials.provider):
+        step, _, path = name.partition(".")
+        value = found(StepValue(step, path))
+        made[name] = value if isinstance(value, str) else value.reveal()
+    return made
+
+
+def _finding(
+    credentials: Credentials, tokens: Mapping[str, Token]
+) -> Callable[[StepValue], str | Secret]:
+    """Return a function that finds a value in the response of a step."""
+    steps = {name: step for name, step, _ in steps_of(*credentials[:2])}
+    requests = dict(credentials.request.steps)
 
     def found(value: StepValue) -> str | Secret:
         token, step = tokens[value.step], steps[value.step]
@@ -167,21 +200,10 @@ def bound_request(credentials: Credentials, tokens: Mapping[str, Token]) -> Toke
                 hint=f"Use the setting instead of {{{value.step}.{value.path}}}, or "
                 f"{{{value.step}.access_token}} for the token.",
             )
-        made = f"{content}{value.rest}"
+        made = value.after(content)
         return made if value.step == "discovery" else Secret(made)
 
-    changed = {
-        field.name: bind(getattr(request, field.name), found)
-        for field in attrs.fields(type(request))
-        if field.init and field.name not in {"steps", "certificate", "url"}
-    }
-    url = request.url
-    if place := step_value(url):
-        given = found(place)
-        url = given if isinstance(given, str) else given.reveal()
-        domains = domains_of(steps[place.step], settings[place.step])
-        _check_address(url, requests[place.step].url, domains, f"{place.step}.{place.path}")
-    return attrs.evolve(request, url=url, **changed)
+    return found
 
 
 def _check_address(url: str, source: str, domains: tuple[str, ...], what: str) -> None:

@@ -9,6 +9,8 @@ import attrs
 from keyturn._tokens.single_flight import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from keyturn._http.request import TokenRequest
     from keyturn._http.response import Response
     from keyturn._plugins.events import Reason
@@ -32,6 +34,7 @@ class TokenQuery:
         deadline: The deadline of a chain of token requests, on the monotonic clock.
         is_repeated: Whether the request is sent again because a step's token was refused.
         steps: Records the steps before the request: name, acquisition and query of each.
+        step_values: Values of these steps that the token keeps for API requests, by their names.
     """
 
     other_than: Token | None = None
@@ -43,6 +46,7 @@ class TokenQuery:
     deadline: float | None = None
     is_repeated: bool = False
     steps: list[Any] = attrs.field(factory=list)
+    step_values: Mapping[str, str] = attrs.field(factory=dict)
 
     def matches(self, snapshot: TokenSnapshot, now: float) -> bool:
         """Return whether a token satisfies this query now (on the monotonic clock)."""

@@ -130,6 +130,9 @@ def _send(
         response = _exchange(own, request, query, max(0.0, deadline - began))
         query.exchanges.append((request, response))
         result = _read(own, credentials, response, began)
+        if query.step_values:
+            extra = {**result.token.extra, **query.step_values}
+            result = attrs.evolve(result, token=attrs.evolve(result.token, extra=extra))
         query.progress.step = "store", SYSTEM.monotonic() + STORE_PATIENCE
         lifetime = result.token.expires_at - result.token.issued_at
         entry = entries.TokenEntry(result.token, clock.id, began)

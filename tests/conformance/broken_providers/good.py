@@ -225,6 +225,19 @@ class Exchanges(Acme):
 
 
 @good
+class OfSteps(Acme):
+    """Calls an API at an address, and for an account, that only the first step names."""
+
+    parameters = {"assertion": "{previous.access_token}"}
+    api_url = "{previous.server}/{tenant}"
+    api_headers = {"X-Account": "{previous.account.id}", "X-Sign": "{sign}"}
+    values = {
+        "sign": {"template": "{previous.access_token}", "digest": "sha256", "hmac_key": "a{tenant}"}
+    }
+    previous = _Login()
+
+
+@good
 class Discovers(Acme):
     """Reads its endpoints from a discovery document."""
 

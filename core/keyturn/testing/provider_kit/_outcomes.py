@@ -21,6 +21,7 @@ from keyturn._providers.steps import steps_of
 from keyturn._secret import Secret
 from keyturn._token import Token
 from keyturn.testing.provider_kit._interleaved import interleaved, result
+from keyturn.testing.provider_kit._pinned import values_of_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -201,7 +202,8 @@ def _token(provider: Provider[Any], settings: Any, reply: Response, access_token
     token = Token(access_token, "Bearer", sent + 3600, None, extra, sent)
     with contextlib.suppress(Exception, SystemExit):
         token = provider.read_token(settings, reply, provider.token_request(settings))
-    return attrs.evolve(token, access_token=access_token)
+    extra = {**token.extra, **values_of_steps(provider, settings)}
+    return attrs.evolve(token, access_token=access_token, extra=extra)
 
 
 def first_request(provider: Provider[Any], case: Case) -> Callable[[], object]:

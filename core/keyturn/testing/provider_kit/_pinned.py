@@ -95,6 +95,12 @@ def step_responses(provider: Provider[Any], settings: Settings) -> dict[str, mes
     return found
 
 
+def values_of_steps(provider: Provider[Any], settings: Settings) -> dict[str, str]:
+    """Return the values in the steps' responses, by their names in templates of API requests."""
+    made = _add_steps(provider, settings, {})
+    return {f"{step}.{path}": value for step, own in made.items() for path, value in own.items()}
+
+
 def _add_steps(
     provider: Provider[Any], settings: Settings, found: dict[str, messages.Response]
 ) -> dict[str, dict[str, str]]:
@@ -134,7 +140,8 @@ def _response(step: Provider[Any], values: dict[str, str]) -> messages.Response:
     sample = samples.made_up(step, "https://made-up.example")
     content = sample.content
     for path, value in values.items():
-        if path not in {"access_token", step.token_field}:
+        is_address = value.startswith("https://")
+        if is_address or path not in {"access_token", step.token_field}:
             content = samples.placed(content, path, value)
     return sample.changed(content) if step.token_field else sample.response
 
