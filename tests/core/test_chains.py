@@ -793,7 +793,7 @@ def test_renewed_session_gives_no_values_to_its_own_token(platform: Platform) ->
     ("fields", "changed", "words"),
     [
         ({"server": "https://elsewhere.example"}, {}, "the step previous has no address of the"),
-        ({"server": "acme"}, {}, "no address of the API at server that is below 127.0.0.1"),
+        ({"server": "acme"}, {}, "no address of the API at server that is below http://127.0.0.1"),
         ({}, {}, "has no server"),
         (
             {"server": "https://elsewhere.example"},

@@ -9,7 +9,7 @@ import attrs
 
 from keyturn import errors
 from keyturn._http.steps import STEP_NAMES, StepValue, step_value
-from keyturn._http.urls import domain_problem, host_of, is_below, origin, url_problem
+from keyturn._http.urls import domain_problem, is_below, origin, url_problem
 from keyturn._providers import templates
 from keyturn._providers.checks import domain_templates
 from keyturn._providers.named_values import names_behind
@@ -94,12 +94,13 @@ def api_url(provider: Provider[Any], settings: Settings, token: Token | None) ->
         return None
     name, step, own = next(each for each in steps_of(provider, settings) if each[0] == place.step)
     url = place.after(token.extra.get(f"{name}.{place.path}", "")).rstrip("/")
-    domains = domains_of(step, own) or [host_of(own.token_url or step.expand(step.token_url, own))]
-    if url_problem(url) is None and any(is_below(url, each) for each in domains):
+    domains, source = domains_of(step, own), own.token_url or step.expand(step.token_url, own)
+    is_allowed = any(is_below(url, each) for each in domains)
+    if url_problem(url) is None and (is_allowed or (not domains and origin(url) == origin(source))):
         return url
     raise errors.ConfigurationError(
         f"the response of the step {name} has no address of the API at {place.path} that is below "
-        f"{' or '.join(domains)}.",
+        f"{' or '.join(domains) or origin(source)}.",
         hint="Check api_url, and set `domains` of that step to the domains of its addresses.",
     )
 
