@@ -83,6 +83,9 @@ def _advised_datum(problem: Problem, description: Table, known: set[str]) -> Pro
     """Return a mistake in a datum that is in the description, and what to write."""
     value, message = description[problem.path], problem.message
     is_api = DATA[problem.path].template == "api_request"
+    if problem.path == "api_url" and (found := re.match(r"\{token\.([\w.-]+)\}", str(value))):
+        right = f'write api_url_field = "{found[1]}" instead, with api_domains'
+        return Problem(problem.path, f"names {found[0]}: {right}")
     advice = name_advice(message, known, is_api=is_api)
     if advice != message:
         return Problem(problem.path, advice)
