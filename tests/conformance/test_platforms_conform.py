@@ -61,3 +61,55 @@ def test_platform_without_a_lifetime_conforms() -> None:
     report = run(provider, {"client_id": "a", "client_secret": "made-up-s3cret"}, Examples())
 
     assert {check: str(failure) for check, failure in report.failures.items()} == {}
+
+
+WITHOUT_SETTINGS = {
+    "values of patterns and formats": """
+token_url = "https://login.acme.example/{key_id}/token"
+parameters = { user = "{user}", application = "{application}", since = "{since}" }
+token_headers.X-Key = "{key}"
+settings.key_id.pattern = "[A-F0-9]{64}"
+settings.client_id.pattern = "[A-Z0-9]{32}"
+settings.client_secret.pattern = "[A-Z0-9]{32}"
+settings.key = { kind = "secret", pattern = "[a-z0-9]+" }
+settings.user.format = "email"
+settings.application.format = "uuid"
+settings.since.format = "date"
+""",
+    "a secret without hyphens": """
+token_url = "https://login.acme.example/token"
+settings.client_secret.pattern = "[a-z0-9]+"
+""",
+    "a scope that only the first step sends": """
+token_url = "https://acme.example/session"
+client_secret_name = ""
+grant_type = ""
+scope_name = ""
+token_headers.Authorization = "Bearer {previous.access_token}"
+settings.scope.title = "Scope"
+[previous]
+token_url = "https://login.acme.example/token"
+""",
+    "an API at an address that only the first step has": """
+token_url = "{previous.endpoint}/token"
+api_url = "{previous.endpoint}/v1"
+[previous]
+token_url = "https://acme.example/servers"
+method = "GET"
+client_id_name = ""
+client_secret_name = ""
+grant_type = ""
+token_field = "endpoint"
+token_type = ""
+missing_lifetime = 86400
+""",
+}
+
+
+@pytest.mark.parametrize("text", WITHOUT_SETTINGS.values(), ids=WITHOUT_SETTINGS)
+def test_description_conforms_without_given_settings(text: str) -> None:
+    """An author would have to give settings, or to correct what is right."""
+    provider = keyturn.plugins.provider_from_data(tomllib.loads(text), name="acme")
+    report = run(provider, {}, Examples())
+
+    assert {check: str(failure) for check, failure in report.failures.items()} == {}

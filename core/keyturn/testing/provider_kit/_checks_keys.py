@@ -14,6 +14,7 @@ from keyturn._secret import Secret
 from keyturn._token import Token
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._made_up import candidates, scope_values
+from keyturn.testing.provider_kit._pinned import with_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,11 +98,12 @@ def scope_values_sent(subject: Subject) -> None:
         both, *ones = (subject.request(scope=each) for each in (values, values[:1], values[1:]))
     except (errors.ConfigurationError, CheckFailed):
         return
-    sent = [each for name, each in both.parameters if isinstance(each, str) and name]
-    sent += [*both.scope, both.partition, both.url]
-    sent += [
-        str(each) for _, value in (*both.parameters, *both.extra_headers) for each in _inputs(value)
-    ]
+    sent: list[str] = []
+    for request in with_steps(both):
+        pairs = (*request.parameters, *request.extra_headers)
+        sent += [each for name, each in request.parameters if isinstance(each, str) and name]
+        sent += [*request.scope, request.partition, request.url]
+        sent += [str(each) for _, value in pairs for each in _inputs(value)]
     for value in values:
         if not any(value in each for each in sent):
             raise CheckFailed(

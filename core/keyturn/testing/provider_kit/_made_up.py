@@ -34,6 +34,16 @@ _WORDS = (
     "ab12",
     "Made-Up",
 )
+# Values of settings that are no words; a short secret would occur in other strings by chance.
+_FORMS = (
+    *("madeup1", "madeup2", "MADEUP1", "27182818"),
+    *("made-up@acme.example", "made-up-too@acme.example"),
+    *("123e4567-e89b-12d3-a456-426614174000", "123e4567-e89b-12d3-a456-426614174001"),
+    *("2027-01-31", "2027-02-28"),
+)
+# The characters of a value whose pattern has a length, such as that of a key in hexadecimal digits.
+_FILLINGS = ("b7", "c6", "B7", "C6", "28", "eb", "EB")
+_LONGEST = 1000
 _LABELS = ("made-up", "made-up-too")
 _CURVES = {"ES256": "SECP256R1", "ES384": "SECP384R1", "ES512": "SECP521R1", "ES256K": "SECP256K1"}
 _VALID = dt.timedelta(days=1)
@@ -182,6 +192,9 @@ def _make_up(provider: Provider[Any], name: str, values: dict[str, Any], directo
         values[name] = certificate(directory)
         return
     for value in candidates(provider, name):
+        # A value that looks like a secret must not be that of another setting.
+        if isinstance(value, str) and value not in _WORDS and value in values.values():
+            continue
         _, mistakes = read(provider.settings, {**values, name: value})
         if not any(mistake.path == name for mistake in mistakes):
             values[name] = value
@@ -189,8 +202,12 @@ def _make_up(provider: Provider[Any], name: str, values: dict[str, Any], directo
 
 
 def _strings(schema: Mapping[str, Any]) -> Iterator[str]:
-    pattern = re.compile(schema.get("pattern", ""))
-    yield from (word for word in _WORDS if pattern.search(word))
+    written = schema.get("pattern", "")
+    sizes = {min(int(each), _LONGEST) for each in re.findall(r"\{([0-9]+)", written)}
+    filled = ((each * size)[:size] for size in sorted(sizes) for each in _FILLINGS)
+    short = [each for each in _WORDS if len(each) < len("made-up")]
+    long = [each for each in _WORDS if each not in short]
+    yield from filter(re.compile(written).search, (*long, *_FORMS, *filled, *short))
 
 
 def _numbers(schema: Mapping[str, Any]) -> Iterator[int]:
