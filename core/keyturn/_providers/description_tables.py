@@ -238,6 +238,9 @@ def _discovery(key: str, message: str, value: object) -> str:
         return message + (f" Did you mean {near}?" if near else "")
     if key == "url":
         right = address(value) if isinstance(value, str) else "https://…"
+        if "?" in str(value):  # without its query, it may be another document
+            url = json.dumps(right, ensure_ascii=False)
+            return f"{message}; write [previous] instead, with token_url = {url}, and its query"
         return with_value(message, shown(value), json.dumps(right, ensure_ascii=False))
     if key == "lifetime":
         seconds = duration(value) if isinstance(value, str) else None
