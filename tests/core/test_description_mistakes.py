@@ -620,6 +620,8 @@ RIGHT = [
     'settings.scope.default = ["read"]',
     'authorization_value = "{token.session}"\napi_query = { account = "{token.accountID}" }',
     'api_headers = { x-account = "{token.account_id}", x-user = "{token.user.id}" }',
+    'parameters.a = "{initial_password}"\nsettings.initial_password.kind = "text"',
+    'parameters.a = "{secret_name}"\nsettings.secret_name = {}',
 ]
 
 

@@ -10,16 +10,18 @@ from typing import Any
 from keyturn._providers.description_fixes import shown
 from keyturn._providers.description_literals import unfinished
 from keyturn._providers.description_placeholders import ANY_NAME, reference
+from keyturn._providers.setting_tables import CREDENTIAL_FIELDS
 
 Table = Mapping[str, Any]
 Mistakes = Iterator[tuple[str, str]]
 
 _NEVER = "never matches, since a pattern must match the whole value"
+_HIDDEN = r"(?:\w+_)?(?:password|passphrase|secret)"
 _ANCHOR = r"(?<!\\)(?:(?<=[A-Za-z0-9+*?)\]])\^|\$(?=[A-Za-z0-9(\[]))"
 
 
 def setting_mistakes(description: Table) -> Mistakes:
-    """Yield patterns that never match, and defaults and choices that are not valid."""
+    """Yield patterns, defaults and choices that are not valid, and secrets that are shown."""
     tables = description.get("settings")
     for name, table in tables.items() if isinstance(tables, Mapping) else ():
         if not isinstance(table, Mapping):
@@ -30,6 +32,10 @@ def setting_mistakes(description: Table) -> Mistakes:
         if isinstance(default, str) and (problem := _default_problem(default)):
             yield f"settings.{name}.default", problem
         yield from _choices(f"settings.{name}.choices", table.get("choices"))
+        is_text = not {"kind", "choices"} & table.keys() and name not in CREDENTIAL_FIELDS
+        if is_text and re.fullmatch(_HIDDEN, str(name)):
+            right = 'write kind = "secret", or kind = "text" if everybody may know it'
+            yield f"settings.{name}", f"is shown, since its kind is text: {right}"
 
 
 def _pattern_problem(pattern: str) -> str:
