@@ -406,6 +406,14 @@ def unchecked_url():
 # Secrets
 
 
+@broken("an unchecked address of the endpoint", "hostile_urls", "keyturn.plugins.url")
+def unchecked_endpoint():
+    shop = keyturn.plugins.setting("Shop", default="https://a.example", schema={"format": "uri"})
+    provider = with_settings(shop=(str, shop))
+    provider.token_url = "{shop}/token"
+    return provider
+
+
 @broken("the secret in the address", "no_secret_in_url", "body_format")
 class SecretInUrl(Acme):
     def token_request(self, settings):

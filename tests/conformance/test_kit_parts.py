@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from keyturn.testing.provider_kit._audit import Watch, unwatched, watched
 from keyturn.testing.provider_kit._canaries import canaries_for, is_partly_in
 from keyturn.testing.provider_kit._endpoint import RESET, Endpoint
 from keyturn.testing.provider_kit._examples import CheckFailed, Examples
+from keyturn.testing.provider_kit._patterns import matching
 from keyturn.testing.provider_kit._run import check, run
 from keyturn.testing.provider_kit._subject import opened
 from keyturn.testing.provider_kit._watch import captured_output, tomorrow
@@ -46,6 +48,31 @@ def test_settings_of_every_kind_are_generated() -> None:
         "scope": ["made-up"],
         "side": "front",
     }
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^acs_[A-Za-z0-9_-]{48}$",
+        r"^(?:us|eu|pac)-[a-z]+-[1-9](?:\.\d{2,})?$",
+        r"^(?=^[^\r\n]*$)(?=^(?:[a-f0-9]{8,16})$)",
+        r"^(?!0)[0-9]+(?::\d+)?(?:/[\w.-]*)*$",
+        r"\x41[]^-]?[^@]+@.+x{3}",
+        r"(?P<half>[a-z]{3})-a*",
+    ],
+)
+def test_strings_are_generated_from_a_pattern(pattern: str) -> None:
+    """An author would have to give a value for each setting with a pattern."""
+    made = [*matching(pattern)]
+
+    assert len(made) >= 2
+    assert all(re.search(pattern, each) for each in made)
+
+
+@pytest.mark.parametrize("pattern", ["", r"([a-z])\1", "é"])
+def test_unusual_pattern_gives_no_wrong_string(pattern: str) -> None:
+    """A check would fail with a value that the setting rejects."""
+    assert [*matching(pattern)] == []
 
 
 def test_setting_that_cannot_be_generated_is_named() -> None:
@@ -263,9 +290,10 @@ def test_context_setting_that_changes_the_request_is_reported() -> None:
     assert "`context`" in found.fix
 
 
-def test_secret_for_api_requests_alone_passes() -> None:
+@pytest.mark.parametrize("more", [{}, {"pattern": "[A-Z0-9]{32}"}])
+def test_secret_for_api_requests_alone_passes(more: dict[str, str]) -> None:
     """Platforms with an API key beside the token could not be verified."""
-    settings = {"api_key": {"title": "API key", "kind": "secret"}}
+    settings = {"api_key": {"title": "API key", "kind": "secret", **more}}
     provider = provider_from_data(api_headers={"X-Api-Key": "{api_key}"}, settings=settings)
 
     assert failure("fingerprint", provider) is None

@@ -50,6 +50,28 @@ def test_platform_conforms(name: str) -> None:
     assert {check: str(failure) for check, failure in report.failures.items()} == {}
 
 
+def test_settings_with_patterns_are_generated() -> None:
+    """An author of strict settings would have to invent a value for each before any check runs."""
+    hexadecimal = {"pattern": "[a-f0-9]{24}"}
+    texts = {
+        "account": {"format": "uuid"},
+        "user": {"format": "email"},
+        "region": {"pattern": "[a-z]{2}-[a-z]+-[1-9]", "description": "Such as eu-west-1."},
+        "partner": {"pattern": "(?:P|Q)[0-9]+", "min_length": 5},
+        "day": {"format": "date"},
+        "page": {"format": "uri"},
+    }
+    description = {
+        "token_url": "https://login.acme.example/{region}/token",
+        "parameters": {name: f"{{{name}}}" for name in texts},
+        "settings": {"client_id": hexadecimal, "client_secret": hexadecimal, **texts},
+    }
+    provider = keyturn.plugins.provider_from_data(description, name="acme")
+    report = run(provider, {}, Examples())
+
+    assert {check: str(failure) for check, failure in report.failures.items()} == {}
+
+
 def test_platform_without_a_lifetime_conforms() -> None:
     """A token endpoint whose responses have no lifetime could not be declared and checked."""
     description = {

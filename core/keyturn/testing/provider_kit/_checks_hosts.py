@@ -111,12 +111,22 @@ def hostile_urls(subject: Subject) -> None:
     for name in url_settings(subject.provider.settings):
         for address in _URLS:
             _, mistakes = read(subject.provider.settings, {**subject.values, name: address})
-            if not any(mistake.path == name for mistake in mistakes):
+            is_accepted = not any(mistake.path == name for mistake in mistakes)
+            if is_accepted and not _is_sent(subject, {name: address}):
                 raise CheckFailed(
                     f"the setting {name} may be {address!r}.",
                     f"declare {name} with keyturn.plugins.url, or let its check call "
                     "keyturn.plugins.url_problem.",
                 )
+
+
+def _is_sent(subject: Subject, changes: dict[str, Any]) -> bool:
+    """Return whether a setting changes a parameter or a header alone, which may be any URI."""
+    try:
+        is_elsewhere = _addresses(subject, changes) == _addresses(subject, {})
+        return is_elsewhere and subject.request(**changes) != subject.request()
+    except errors.ConfigurationError:
+        return False
 
 
 def judge_environments(subject: Subject) -> None:
@@ -146,7 +156,11 @@ def _harmless(subject: Subject, name: str) -> dict[str, str]:
         return {}
     cls = subject.provider.settings
     values = candidates(subject.provider, name)
-    accepted = (each for each in values if read(cls, {**subject.values, name: each})[0])
+    accepted = (
+        each
+        for each in values
+        if "/" not in str(each) and read(cls, {**subject.values, name: each})[0]
+    )
     first = next(accepted, None)
     return {} if first is None else {name: first}
 

@@ -178,8 +178,13 @@ def _judge(subject: Subject, same: list[str]) -> None:
 
 def _is_for_api(subject: Subject, name: str) -> bool:
     """Return whether a setting changes the headers of API requests."""
-    value = subject.examples.others.get(name, "made-up-too")
-    other = read(subject.provider.settings, {**subject.values, name: value})[0]
+    given = subject.examples.others
+    others = (
+        read(subject.provider.settings, {**subject.values, name: value})[0]
+        for value in ([given[name]] if name in given else candidates(subject.provider, name))
+        if value != subject.values[name]
+    )
+    other = next(filter(None, others), None)
     return other is not None and _headers(subject, other) != _headers(subject, subject.settings())
 
 

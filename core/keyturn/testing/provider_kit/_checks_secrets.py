@@ -94,7 +94,6 @@ def made_of_secrets(subject: Subject) -> None:
                     "let it be a keyturn.Secret or a keyturn.plugins.DynamicValue; it is hidden "
                     "then, and covered by the fingerprint.",
                 )
-    # A pattern may exclude a canary.
     if "headers" not in (subject.examples.api or {}) and "client_secret" in canaries(subject):
         _judge_api_requests(subject)
 

@@ -14,6 +14,7 @@ from keyturn._providers.kinds import kind_of
 from keyturn._providers.schema import json_schema
 from keyturn._providers.settings import read
 from keyturn._secret import Secret
+from keyturn.testing.provider_kit._patterns import matching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -28,22 +29,9 @@ _WORDS = (
     "made-up-too",
     "code:made-up",
     "id:made-up",
-    "a1",
-    "a",
-    "1",
-    "ab12",
     "Made-Up",
 )
-# Values of settings that are no words; a short secret would occur in other strings by chance.
-_FORMS = (
-    *("madeup1", "madeup2", "MADEUP1", "27182818"),
-    *("made-up@acme.example", "made-up-too@acme.example"),
-    *("123e4567-e89b-12d3-a456-426614174000", "123e4567-e89b-12d3-a456-426614174001"),
-    *("2027-01-31", "2027-02-28"),
-)
-# The characters of a value whose pattern has a length, such as that of a key in hexadecimal digits.
-_FILLINGS = ("b7", "c6", "B7", "C6", "28", "eb", "EB")
-_LONGEST = 1000
+_SHORT_WORDS = ("a1", "a", "1", "ab12")
 _LABELS = ("made-up", "made-up-too")
 _CURVES = {"ES256": "SECP256R1", "ES384": "SECP384R1", "ES512": "SECP521R1", "ES256K": "SECP256K1"}
 _VALID = dt.timedelta(days=1)
@@ -191,10 +179,9 @@ def _make_up(provider: Provider[Any], name: str, values: dict[str, Any], directo
     if name == "certificate":
         values[name] = certificate(directory)
         return
-    for value in candidates(provider, name):
-        # A value that looks like a secret must not be that of another setting.
-        if isinstance(value, str) and value not in _WORDS and value in values.values():
-            continue
+    # A secret with the value of another setting would seem to be shown.
+    used = {*map(str, values.values())} - {*_WORDS, *_SHORT_WORDS}
+    for value in sorted(candidates(provider, name), key=lambda each: str(each) in used):
         _, mistakes = read(provider.settings, {**values, name: value})
         if not any(mistake.path == name for mistake in mistakes):
             values[name] = value
@@ -202,12 +189,10 @@ def _make_up(provider: Provider[Any], name: str, values: dict[str, Any], directo
 
 
 def _strings(schema: Mapping[str, Any]) -> Iterator[str]:
-    written = schema.get("pattern", "")
-    sizes = {min(int(each), _LONGEST) for each in re.findall(r"\{([0-9]+)", written)}
-    filled = ((each * size)[:size] for size in sorted(sizes) for each in _FILLINGS)
-    short = [each for each in _WORDS if len(each) < len("made-up")]
-    long = [each for each in _WORDS if each not in short]
-    yield from filter(re.compile(written).search, (*long, *_FORMS, *filled, *short))
+    pattern = schema.get("pattern", "")
+    # A short secret occurs in other texts by chance.
+    words = (*_WORDS, *matching(pattern), *_SHORT_WORDS)
+    yield from (word for word in words if re.search(pattern, word))
 
 
 def _numbers(schema: Mapping[str, Any]) -> Iterator[int]:
@@ -217,7 +202,9 @@ def _numbers(schema: Mapping[str, Any]) -> Iterator[int]:
 
 def _scopes(schema: Mapping[str, Any]) -> Iterator[list[str]]:
     pattern = re.compile(schema["items"].get("pattern", ""))
-    known = schema["items"].get("enum") or [word for word in _WORDS if pattern.search(word)]
+    known = schema["items"].get("enum") or [
+        word for word in (*_WORDS, *_SHORT_WORDS) if pattern.search(word)
+    ]
     yield from ([value] for value in known)
 
 
