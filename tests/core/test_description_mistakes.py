@@ -85,7 +85,7 @@ MISTAKES: list[tuple[str, str, str]] = [
     (f'{URL}token_endpoint_auth_method = "client_secret_basic"', "token_endpoint_auth_method",
      "Did you mean client_authentication?"),
     (f'{URL}scopes = ["read"]', "scopes", '[settings.scope] kind = "scope"'),
-    (f'{URL}scope = "read write"', "scope", "is the default of a setting: [settings.scope]"),
+    (f'{URL}scope = "read write"', "scope", "of a setting: write settings.scope.default"),
     (f'{URL}headers = {{ X-A = "b" }}', "headers", "Did you mean token_headers?"),
     (f'{URL}expires_in_field = "expires"', "expires_in_field", "Did you mean lifetime_field?"),
     (f'{URL}access_token_field = "token"', "access_token_field", "Did you mean token_field?"),
@@ -620,6 +620,8 @@ RIGHT = [
     'settings.scope.default = ["read"]',
     'authorization_value = "{token.session}"\napi_query = { account = "{token.accountID}" }',
     'api_headers = { x-account = "{token.account_id}", x-user = "{token.user.id}" }',
+    'parameters.a = "{x}"\n[values.x]\ntemplate = "{client_id} || {client_secret}"',
+    'parameters.a = "{client_id}||{b}"\nsettings.b = {}',
     'parameters.a = "{initial_password}"\nsettings.initial_password.kind = "text"',
     'parameters.a = "{secret_name}"\nsettings.secret_name = {}',
 ]

@@ -109,7 +109,7 @@ def _unused(
     """Yield the settings, the values and the steps that nothing is sent of."""
     placed = [found for each in _templates(description) for found in re.findall(_PLACED, each)]
     used = {word for each in placed for word in re.findall(r"\w+", each)}
-    for name in (str(name) for name, each in _table(description, "settings").items() if each):
+    for name in map(str, _table(description, "settings")):
         is_sent = name in CREDENTIAL_FIELDS or name == "scope"
         is_wrong = any(path.startswith(f"settings.{name}.") for path in known)
         if name in names and not (is_sent or is_wrong or name in used):

@@ -115,5 +115,8 @@ def literal_mistakes(place: str, template: str) -> Iterator[str]:
         name = snake(key or datum)
         right = f'write {{{name}}}, and describe it: [settings.{name}] title = "…"'
         yield f"stands for another value (it is {shown(template)}); {right}"
+    elif datum != "values" and re.search(r"\} +\|\| | \|\| +(?:https?://)?\{", template):
+        right = "write {a|b} for the first one that is set, or the default of a setting"
+        yield f"has ||, which is sent as it stands (it is {shown(template)}); {right}"
     elif template == "uuid" or template in RANDOM_WORDS - {"random"}:
         yield f"is sent as it stands (it is {shown(template)}); write {{uuid}}"

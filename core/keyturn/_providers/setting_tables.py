@@ -122,8 +122,7 @@ def scope_problem(description: Mapping[str, Any]) -> str | None:
     if wanted is not False and wanted != "required":
         return (
             'must be "required", or false for no setting of that name. A scope that is always '
-            "the same is the default of a setting: "
-            '[settings.scope] kind = "scope", title = "Scope", default = …'
+            'the same is the default of a setting: write settings.scope.default = "…"'
         )
     tables = description.get("settings", {})
     if "scope" in description and (isinstance(tables, type) or "scope" in tables):
