@@ -40,15 +40,16 @@ class Lock(NamedTuple):
     options: tuple[str, ...] = ()
 
 
-# In this order: the demo runs the versions that the tests run.
+_TESTED: Final = ("aiohttp", "httpx2", "opentelemetry", "redis", "requests", "serve", "urllib3")
+
+# In this order: the tests and the demo run the versions of the development environment.
 LOCKS: Final = {
-    "dev": Lock(
-        ("aiohttp", "httpx2", "opentelemetry", "redis", "requests", "serve", "urllib3"), ("dev",)
-    ),
+    "dev": Lock(_TESTED, ("dev",)),
+    "test": Lock(_TESTED, ("test",), ("--constraint", "requirements/dev.txt")),
     "release": Lock((), ("release",)),
     "run": Lock((), ("build",), ("--constraint", "requirements/dev.txt")),
     "lowest": Lock(
-        ("aiohttp", "httpx2", "keyring", "opentelemetry", "redis", "requests", "serve", "urllib3"),
+        (*_TESTED, "keyring"),
         ("test",),
         ("--resolution", "lowest-direct"),
     ),

@@ -55,7 +55,7 @@ def changed(name: str, pattern: str, replacement: str) -> list[str]:
     return problems(name, [Requirement(line) for line in new if line])
 
 
-@pytest.mark.parametrize("name", ["dev", "run"])
+@pytest.mark.parametrize("name", ["test", "run"])
 def test_lock_is_complete(name: str) -> None:
     """`make demo` and `make test` would fail when they import a package that is not locked."""
     assert problems(name, pins(name)) == []
@@ -75,7 +75,7 @@ def is_missed(name: str, pin: Requirement, pinned: list[Requirement]) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", ["dev", "run"])
+@pytest.mark.parametrize("name", ["test", "run"])
 def test_any_removed_line_is_reported(name: str) -> None:
     """The check would not report a missing line of a lock file."""
     pinned = pins(name)
@@ -102,14 +102,14 @@ def test_any_removed_line_is_reported(name: str) -> None:
 )
 def test_broken_line_is_found(pattern: str, replacement: str, problem: str) -> None:
     """A lock file for one Python version or platform would break the installation on another."""
-    found = changed("dev", pattern, replacement)
+    found = changed("test", pattern, replacement)
 
     assert any(problem in line for line in found), found
 
 
 def test_second_version_is_found() -> None:
     """pip would refuse the lock file, or install whichever comes last."""
-    found = problems("dev", [*pins("dev"), Requirement("idna==1.0")])
+    found = problems("test", [*pins("test"), Requirement("idna==1.0")])
 
     assert any("locked twice" in line for line in found), found
 
@@ -126,9 +126,17 @@ def test_dependency_that_is_not_locked_is_reported() -> None:
 
 def test_demo_uses_the_versions_of_the_tests() -> None:
     """The demo would use untested versions, and could fail."""
-    tested = {(pin.name, str(pin.specifier)) for pin in pins("dev")}
+    tested = {(pin.name, str(pin.specifier)) for pin in pins("test")}
 
     assert {(pin.name, str(pin.specifier)) for pin in pins("run")} - tested == set()
+
+
+def test_checkers_are_added_to_the_tests_environment() -> None:
+    """`make check` would change the packages that `make test` has installed and runs with."""
+    checkers = {pin.name for pin in pins("dev")} - {pin.name for pin in pins("test")}
+
+    assert {str(pin) for pin in pins("test")} <= {str(pin) for pin in pins("dev")}
+    assert checkers >= {"import-linter", "mutmut", "mypy", "pyright", "ruff"}
 
 
 def test_demo_is_installed_without_tools() -> None:

@@ -89,7 +89,7 @@ def test_no_lock_file_with_addresses_is_tracked() -> None:
     assert [path for path in tracked_files() if path.name in kinds] == []
 
 
-@pytest.mark.parametrize("name", ["dev.txt", "lowest.txt", "run.txt"])
+@pytest.mark.parametrize("name", ["dev.txt", "lowest.txt", "run.txt", "test.txt"])
 def test_every_requirement_is_hashed(name: str) -> None:
     """A requirement without a hash could be replaced in the package index."""
     text = (REPOSITORY / "requirements" / name).read_text(encoding="utf-8")
