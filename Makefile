@@ -4,6 +4,8 @@
 VENV ?= .venv
 LOCK ?= test
 PYTEST_ARGS ?=
+# Of the large sweeps, `make test` runs a sample; if tests are selected, all that are selected run.
+SAMPLE ?= $(if $(PYTEST_ARGS),,--sample)
 FUZZ_SECONDS ?= 600
 PLATFORMS ?= all
 MUTANTS ?=
@@ -37,7 +39,7 @@ compile = $(BIN)/python -m compileall -qq -j 0 -x "/(pip|pygments)/" $(VENV)/lib
 ensure_venv = test -x $(BIN)/python || $(create_venv) || { rm -f $(BIN)/python*; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run-demo test test-lowest fuzz coverage check check-format check-lint check-types \
+.PHONY: help demo run-demo test test-all test-lowest fuzz coverage check check-format check-lint check-types \
 	check-imports check-locks format bench mutants test-servers test-platforms docs build-docs screenshots site release-check \
 	run-release-check requirements compile-locks clean
 
@@ -50,8 +52,11 @@ demo: ## See what keyturn does, against the emulator, in a few seconds
 run-demo: $(READY)
 	@$(BIN)/keyturn demo
 
-test: $(READY) ## Run the tests
-	@$(BIN)/python -m pytest --numprocesses 5 $(PYTEST_ARGS)
+test: $(READY) ## Run the tests, and of the largest sweeps a sample
+	@$(BIN)/python -m pytest --numprocesses 5 $(SAMPLE) $(PYTEST_ARGS)
+
+test-all: ## Run all tests, as continuous integration does
+	@$(MAKE) --no-print-directory test SAMPLE=
 
 # Tests of keyturn's own code and pages, which do not depend on the versions of dependencies.
 NOT_LOWEST := api bench cli conformance deployment docs emulator fuzz packaging platforms providers \

@@ -24,6 +24,7 @@ import trustme
 from _pytest.faulthandler import fault_handler_stderr_fd_key
 from tests.hidden.traced_threads import trace_threads_in_turn
 from tests.reports import FewerReports
+from tests.sampling import keep_sample, use_fewer_examples
 
 import keyturn
 from keyturn._clock import Clock
@@ -91,8 +92,16 @@ def draw_text(_: str) -> None:
     """Draw a string; for the first one, hypothesis makes and stores a table of all characters."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the only switch between a part and all of the tests."""
+    about = "of the tests marked `sweep`, run one row in four of each kind; draw fewer examples"
+    parser.addoption("--sample", action="store_true", help=about)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let the processes of a parallel run send fewer reports, unless durations are asked for."""
+    if config.option.sample:
+        use_fewer_examples()
     if hasattr(config, "workerinput") and config.option.durations is None:
         config.pluginmanager.register(FewerReports)
 
@@ -122,8 +131,10 @@ def pytest_collection(session: pytest.Session) -> None:
         draw_text()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the slowest files, so that no worker runs one of them last while others wait."""
+    if config.option.sample:
+        keep_sample(config, items)
     places = {Path(__file__).parent / name: place for place, name in enumerate(SLOWEST)}
     items.sort(key=lambda item: places.get(item.path, len(SLOWEST)))
 

@@ -40,6 +40,7 @@ def case(provider: Any, **examples: Any) -> ProviderConformance:
     return tests
 
 
+@pytest.mark.sweep(kind=lambda row: row["broken"].check)
 @pytest.mark.parametrize("broken", BROKEN.BROKEN, ids=lambda each: each.what.replace(" ", "-"))
 def test_broken_provider_is_caught(broken: Any) -> None:
     """An author could publish this broken provider without a warning."""

@@ -101,6 +101,7 @@ def _one_second_process() -> None:
         elsewhere.start(subjects)
 
 
+@pytest.mark.sweep(kind=lambda row: row["broken"].check)
 @pytest.mark.usefixtures("_one_second_process")
 @pytest.mark.parametrize(
     "broken", first_is_long(BASE.BROKEN), ids=lambda each: each.what.replace(" ", "-")
@@ -266,6 +267,7 @@ def test_provider_that_never_returns_fails_its_check(monkeypatch: pytest.MonkeyP
     assert "At: test_broken_by_kind.py:" in str(failure)
 
 
+@pytest.mark.sweep
 @pytest.mark.usefixtures("_one_second_process")
 @pytest.mark.parametrize("provider", first_is_long(GOOD.GOOD), ids=lambda each: type(each).__name__)
 def test_unusual_correct_provider_passes(provider: Any) -> None:

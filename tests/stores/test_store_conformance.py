@@ -61,6 +61,7 @@ def run(tests: StoreConformance, test: str) -> None:
         tests.teardown_method()
 
 
+@pytest.mark.sweep(kind=lambda row: row["broken"].test)
 @pytest.mark.parametrize(
     "broken", broken_stores.BROKEN, ids=lambda each: f"{each.test}: {each.message[:40]}"
 )

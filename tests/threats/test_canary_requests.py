@@ -122,6 +122,7 @@ FAILURES: dict[str, Callable[[Canary], bytes]] = {
 
 
 # A named function: the tracebacks that are checked contain the tests' own frames.
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("provider", "failure", "canary"),
     [
