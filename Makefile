@@ -35,7 +35,7 @@ check_venv := $(BIN)/python -m pip check
 endif
 # On all processors, unlike pip; some packages have files for other versions of Python. Of the two
 # largest packages, little is imported.
-compile = $(BIN)/python -m compileall -qq -j 0 -x "/(pip|pygments)/" $(VENV)/lib || true
+compile = $(BIN)/python -m compileall -qq -j 0 -x "/(pip|pygments)/" $(VENV)/lib core providers || true
 ensure_venv = test -x $(BIN)/python || $(create_venv) || { rm -f $(BIN)/python*; exit 1; }
 
 .DEFAULT_GOAL := help

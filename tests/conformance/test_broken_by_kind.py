@@ -101,7 +101,7 @@ def _one_second_process() -> None:
         elsewhere.start(subjects)
 
 
-@pytest.mark.sweep(kind=lambda row: row["broken"].check)
+@pytest.mark.sweep(kind=lambda row: (row["broken"].kind, row["broken"].check))
 @pytest.mark.usefixtures("_one_second_process")
 @pytest.mark.parametrize(
     "broken", first_is_long(BASE.BROKEN), ids=lambda each: each.what.replace(" ", "-")
