@@ -86,7 +86,7 @@ def test_configuration_is_named_before_or_after_the_command(
         ("rate-limit", {}, 4, "limit"),
         ("server-error", {}, 5, "500"),
         ("html", {}, 5, "JSON"),
-        (None, {"url": "http://127.0.0.1:1", "timeout": 0.1}, 5, "Connection refused"),
+        (None, {"url": "http://127.0.0.1:1"}, 5, "Connection refused"),
     ],
 )
 def test_exit_code_depends_on_the_error(

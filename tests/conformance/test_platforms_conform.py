@@ -27,6 +27,7 @@ NAMES = (
 )
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", NAMES)
 def test_platform_conforms(name: str) -> None:
     """The kit would reject what real platforms require."""
