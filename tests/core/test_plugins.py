@@ -10,14 +10,17 @@ import re
 import subprocess
 import sys
 import threading
+import zipfile
+from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.conftest import HIDDEN
 
 import keyturn
-from keyturn._plugins import hooks
+from keyturn._plugins import discovery, hooks
 from keyturn._plugins import loading as plugins
 from keyturn._plugins.events import emit
 from keyturn._tokens.workers import pool
@@ -40,6 +43,7 @@ class Provider(keyturn.plugins.Provider[Settings]):
 def keyturn_provider():
     return Provider()
 """
+LISTENER = "[keyturn.plugins]\nheard = heard\n"
 # Prints the outcome of choosing each provider named on the command line.
 CHOOSE = """
 import json, logging, sys
@@ -320,6 +324,66 @@ def test_unreadable_metadata_breaks_no_listing(site: Site) -> None:
     shown = site.run(f"{code}; k.providers()")
     assert "torn-1.dist-info can't be read (UnicodeDecodeError)" in shown
     assert "odd-1.dist-info can't be read" in shown
+
+
+def in_archive(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put an archive with the distribution on the path, after a missing directory."""
+    site.register("heard", LISTENER)
+    (file,) = site.directory.rglob("entry_points.txt")
+    with zipfile.ZipFile(site.directory / "packed.zip", "w") as archive:
+        for each in file.parent.iterdir():
+            archive.write(each, f"heard-1.2.dist-info/{each.name}")
+    path = [str(site.directory / "missing"), str(site.directory / "packed.zip")]
+    monkeypatch.setattr(sys, "path", path)
+
+
+def in_egg(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put an egg on the path."""
+    information = site.directory / "heard-1.egg" / "EGG-INFO"
+    information.mkdir(parents=True)
+    (information / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: heard\nVersion: 1\n")
+    (information / "entry_points.txt").write_text(LISTENER)
+    monkeypatch.setattr(sys, "path", [str(information.parent)])
+
+
+def in_working_directory(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the working directory on the path."""
+    site.register("heard", LISTENER)
+    monkeypatch.chdir(site.directory)
+    monkeypatch.setattr(sys, "path", [""])
+
+
+def by_importer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install an importer that finds the distribution, which is not on the path."""
+    site.register("heard", LISTENER)
+    only = metadata.DistributionFinder.Context(path=[str(site.directory)])
+    importer = SimpleNamespace(
+        find_distributions=lambda _: metadata.MetadataPathFinder.find_distributions(only),
+        find_spec=lambda *_: None,
+    )
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, importer])
+
+
+@pytest.mark.parametrize("install", [in_archive, in_egg, in_working_directory, by_importer])
+def test_plugin_is_found_wherever_importlib_metadata_finds_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, install: Callable[..., None]
+) -> None:
+    """A plugin of a bundled application, or in an archive, would get no events."""
+    with monkeypatch.context() as patch:
+        install(site, patch)
+        found = [each.name for each in discovery.installed("keyturn.plugins")]
+
+    assert found == ["heard"]
+
+
+def test_importlib_metadata_is_not_imported_without_a_plugin(
+    run_new_python: Callable[..., str],
+) -> None:
+    """Each process that requests a token would take 10 to 40 ms longer."""
+    code = "import sys; from keyturn._plugins import loading; loading.plugin_manager()"
+
+    assert run_new_python(f"{code}; print('importlib.metadata' in sys.modules)") == "False"
 
 
 # Requests a token from an endpoint that needs no network, then prints what plugins recorded.
