@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import attrs
-
 from keyturn import errors
 from keyturn._common.names import did_you_mean, escaped
 from keyturn._common.once import importing
@@ -40,12 +38,7 @@ STORE_PATIENCE = 15.0
 _MAX_SECONDS = 86_400.0
 
 
-def _rate_limit(given: RateLimit | str | None) -> Any:
-    return (parse_rate_limit(given) if isinstance(given, str) else given) or given
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class Options:
+class Options(NamedTuple):
     """The options of a connection, which do not depend on its provider.
 
     Args:
@@ -64,11 +57,17 @@ class Options:
     margin: float = DEFAULT_MARGIN
     timeout: float = 30.0
     wait: float = 0.0
-    rate_limit: RateLimit | Literal["none"] | None = attrs.field(
-        default=None, converter=_rate_limit
-    )
+    rate_limit: RateLimit | Literal["none"] | None = None
     policy: NetworkPolicy = PERMISSIVE
     tls: ssl.SSLContext | str | None = None
+
+
+def make_options(**given: Any) -> Options:
+    """Return options; a rate limit may be a string, see `keyturn.connect`."""
+    limit = given.get("rate_limit")
+    if isinstance(limit, str):
+        given["rate_limit"] = parse_rate_limit(limit) or limit
+    return Options(**given)
 
 
 class Specification(NamedTuple):
@@ -135,7 +134,7 @@ def specify(
             problems=mistakes,
             connection=name,
         )
-    return Specification(found, values, name, Options(**options, policy=policy), on_event)
+    return Specification(found, values, name, make_options(**options, policy=policy), on_event)
 
 
 def problems(
