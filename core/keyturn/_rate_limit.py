@@ -23,7 +23,7 @@ _CLOCK_TOLERANCE = 60.0
 _ROUNDING = 1e-3
 _MAX_WAIT = 2 * 86_400.0  # twice the longest that a caller may wait for its turn
 _PER_MINUTE = {"s": 60.0, "min": 1.0, "h": 1 / 60}
-_TEXT_REGEX = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)/(s|min|h)(?: burst ([0-9]{1,9}))?")
+_TEXT_PATTERN = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)/(s|min|h)(?: burst ([0-9]{1,9}))?"
 
 
 @attrs.frozen(repr=False)
@@ -52,7 +52,7 @@ def parse_rate_limit(text: str) -> RateLimit | None:
     Args:
         text: A number, then `/s`, `/min` or `/h`; then ` burst ` and an integer, by default 1.
     """
-    match = _TEXT_REGEX.fullmatch(text)
+    match = re.fullmatch(_TEXT_PATTERN, text)
     if match is None:
         return None
     number, unit, burst = match.groups(default="1")

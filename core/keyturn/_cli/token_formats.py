@@ -6,7 +6,6 @@ import json
 from typing import TYPE_CHECKING
 
 from keyturn import errors
-from keyturn._server import token_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,7 +40,9 @@ def _headers_of(connection: Connection) -> Mapping[str, str]:
 
 
 def _json(_: Connection, token: Token) -> str:
-    return json.dumps(token_shapes.plain(token))
+    from keyturn._server.token_shapes import plain
+
+    return json.dumps(plain(token))
 
 
 def _env(connection: Connection, token: Token) -> str:
@@ -58,11 +59,15 @@ def _env(connection: Connection, token: Token) -> str:
 
 
 def _exec_credential(_: Connection, token: Token) -> str:
-    return json.dumps(token_shapes.exec_credential(token))
+    from keyturn._server.token_shapes import exec_credential
+
+    return json.dumps(exec_credential(token))
 
 
 def _credential_helper(connection: Connection, token: Token) -> str:
-    return json.dumps(token_shapes.credential_helper(token, _headers_of(connection)))
+    from keyturn._server.token_shapes import credential_helper
+
+    return json.dumps(credential_helper(token, _headers_of(connection)))
 
 
 FORMATS: dict[str, Callable[[Connection, Token], str]] = {

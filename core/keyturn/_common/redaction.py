@@ -47,7 +47,7 @@ _PUBLIC = (
     r"|(?:access|refresh|id)_token|token_type|expires_in|error_(?:description|uri)|created_at"
     r"|private_key_jwt|tls_client_auth|\[hidden\]"
 )
-_ESCAPE_REGEX = re.compile(r"%[0-9A-Fa-fu]|\\|&#?\w+;")
+_ESCAPE_PATTERN = r"%[0-9A-Fa-fu]|\\|&#?\w+;"
 # Case is ignored, and a form has `+` for a space.
 _FOLDED = {each: each + 32 for each in range(ord("A"), ord("Z") + 1)} | {ord("+"): " "}
 
@@ -189,7 +189,7 @@ def _parts(bare: str) -> set[str]:
 
 def _unescaped(bare: str) -> list[str]:
     """Return the decoded forms of a secret that may contain escapes, such as `%25`."""
-    if not _ESCAPE_REGEX.search(bare):
+    if not re.search(_ESCAPE_PATTERN, bare):
         return []
     # A backslash at its end escapes the next character.
     made = {view.text.rstrip("\\") for view in encodings().views(bare, 0)}

@@ -18,6 +18,7 @@ from keyturn._common.once import library
 from keyturn._http.keys import jwk_of, private_key_problem
 from keyturn._http.values import (
     DynamicValue,
+    HintedValue,
     RandomId,
     StructuredValue,
     fingerprint_parts,
@@ -27,7 +28,7 @@ from keyturn._http.values import (
 from keyturn._secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from keyturn._http.values import Value
 
@@ -41,7 +42,7 @@ _KEY_TYPES: dict[str, Literal["RSA", "EC", "OKP"]] = {
 
 
 @attrs.frozen(repr=False)
-class BasicCredentials(DynamicValue):
+class BasicCredentials(HintedValue):
     """The `Authorization` header of HTTP Basic (RFC 7617).
 
     Args:
@@ -57,16 +58,27 @@ class BasicCredentials(DynamicValue):
     __repr__ = shown
 
     def value(self, now: float) -> str:
-        return f"Basic {self._pair()}"
+        return f"Basic {self._pair(self._encode())}"
 
     def inputs(self) -> Iterable[str | Secret]:
         return (self.client_id, self.client_secret, str(self.form_encoded))
 
     def secrets(self) -> Iterable[Secret]:
-        return (self.client_secret, Secret(self._pair()))
+        return (self.client_secret, Secret(self._pair(self._encode())))
 
-    def _pair(self) -> str:
-        encode = quote_plus if self.form_encoded else str
+    def hint(self) -> str:
+        if self._pair(quote_plus) == self._pair(str):
+            return ""
+        way = "client_secret_basic_raw" if self.form_encoded else "client_secret_basic"
+        return (
+            " Or client_id or client_secret has a character that some servers expect in "
+            f'another encoding: then set client_authentication to "{way}".'
+        )
+
+    def _encode(self) -> Callable[[str], str]:
+        return quote_plus if self.form_encoded else str
+
+    def _pair(self, encode: Callable[[str], str]) -> str:
         pair = f"{encode(self.client_id)}:{encode(self.client_secret.reveal())}"
         return base64.b64encode(pair.encode()).decode()
 

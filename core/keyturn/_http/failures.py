@@ -39,7 +39,7 @@ _TIMES = (9, 10)
 _NAMES = (62, 64)
 _STRICT = range(80, 95)
 # OpenSSL's names of failures that a retry does not fix.
-_LASTING_REGEX = re.compile(
+_LASTING_PATTERN = (
     "ALERT_(?!INTERNAL_ERROR|DECRYPT_ERROR|BAD_RECORD_MAC|USER_CANCELLED)|UNRECOGNIZED_NAME"
     "|VERSION|PROTOCOL|HTTP_REQUEST|TOO_SMALL|UNSAFE_LEGACY"
 )
@@ -148,7 +148,7 @@ def _handshake(error: ssl.SSLError) -> Cause:
         hint = "The server requires another client certificate: check the setting certificate."
     elif "VERSION_NUMBER" in name or name == "HTTP_REQUEST":
         hint = "Check the scheme and the port: this address does not use TLS."
-    transient = not _LASTING_REGEX.search(name)
+    transient = not re.search(_LASTING_PATTERN, name)
     return Cause(f"TLS failed ({report or type(error).__name__})", hint, transient)
 
 

@@ -24,7 +24,7 @@ from keyturn._http.tunnel import open_tunnel
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from keyturn._http.proxies import Proxy
+    from keyturn._http.proxy import Proxy
 
 Step = Literal["name", "connection", "tunnel", "TLS", "response"]
 T = TypeVar("T")

@@ -1,61 +1,21 @@
-"""The proxy for a token endpoint, from the environment."""
+"""Which proxy the environment names for a token endpoint."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import re
-from typing import TYPE_CHECKING, Literal
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-import attrs
-
-from keyturn import errors
+from keyturn._common.once import cached_once, importing
 from keyturn._http.addresses import literal_address
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
-Scheme = Literal["http", "https", "socks5"]
-
-_SCHEMES: Mapping[str, tuple[Scheme, int]] = {
-    "http": ("http", 80),
-    "https": ("https", 443),
-    "socks5": ("socks5", 1080),
-    "socks5h": ("socks5", 1080),
-}
-_HOST_REGEX = re.compile(r"[A-Za-z0-9._:%-]+")
-
-
-@attrs.frozen
-class Proxy:
-    """A proxy.
-
-    Args:
-        scheme: Its protocol; with both SOCKS schemes the proxy resolves names.
-        host: Its name or address.
-        port: Its port.
-        variable: The environment variable that names it, or the system's settings.
-        user: The user name for it, or empty.
-        password: The user's password.
-    """
-
-    scheme: Scheme
-    host: str
-    port: int
-    variable: str
-    user: str = attrs.field(default="", repr=False)
-    password: str = attrs.field(default="", repr=False)
-
-    @property
-    def hint(self) -> str:
-        """The hint for a failure of the proxy."""
-        return f"Check {self.variable}; NO_PROXY names the hosts that keyturn reaches without it."
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port} of {self.variable}"
+    from keyturn._http.proxy import Proxy
 
 
 def proxy_for(url: str) -> Proxy | None:
@@ -73,7 +33,18 @@ def proxy_for(url: str) -> Proxy | None:
         keyturn.errors.ConfigurationError: The proxy's URL can't be used.
     """
     kind, proxy = _named(url)
-    return _parsed(proxy, _variable(kind, proxy)) if proxy else None
+    return proxy_parser()(proxy, _variable(kind, proxy)) if proxy else None
+
+
+@cached_once
+def proxy_parser() -> Callable[[str, str], Proxy]:
+    """Import and return what reads a proxy's URL, which few processes need.
+
+    It is kept: nothing can be imported while an interpreter ends, not even again.
+    """
+    with importing:
+        from keyturn._http.proxy import parsed
+    return parsed
 
 
 def is_proxied(url: str) -> bool:
@@ -141,25 +112,3 @@ def _variable(name: str, value: str) -> str:
     """Return the variable with that name, in upper or lower case, that has a value."""
     named = (each for each in os.environ if each.lower() == name and os.environ[each] == value)
     return next(named, "the system's settings")
-
-
-def _parsed(url: str, variable: str) -> Proxy:
-    """Return the proxy of a URL; without a scheme, it is an HTTP proxy."""
-    try:
-        parts = urlsplit(url if "://" in url else f"http://{url}")
-        scheme, port = _SCHEMES[parts.scheme]
-        host = parts.hostname or ""
-        is_plain = parts.path in ("", "/") and not parts.query and not parts.fragment
-        user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        is_short = max(len(user.encode()), len(password.encode())) < 256  # RFC 1929
-        if not is_plain or not is_short or not _HOST_REGEX.fullmatch(host):
-            raise ValueError  # noqa: TRY301 - as `urlsplit` itself does
-        return Proxy(scheme, host, parts.port or port, variable, user, password)
-    except (KeyError, ValueError):
-        pass  # it may quote the password
-    raise errors.ConfigurationError(
-        f"{variable} is not a proxy URL that keyturn can use.",
-        hint="Use a URL such as http://proxy.example:8080 or http://user:password@proxy.example. "
-        "The scheme is http, https, socks5 or socks5h. Percent-encode special characters in "
-        "the user and the password.",
-    )

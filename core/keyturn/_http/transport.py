@@ -42,6 +42,9 @@ class Transport:
         self._exchange: Callable[..., Response] | None = None
         if "uwsgi" in sys.modules:  # it forks without Python's hooks, and so also during an import
             self._load()
+            from keyturn._http.proxies import proxy_parser
+
+            proxy_parser()
 
     def send(
         self,

@@ -15,7 +15,7 @@ from keyturn._http.addresses import literal_address
 if TYPE_CHECKING:
     import httpcore
 
-    from keyturn._http.proxies import Proxy
+    from keyturn._http.proxy import Proxy
 
 # The largest response of a proxy to CONNECT, in bytes.
 _MAX_HEAD = 16_384

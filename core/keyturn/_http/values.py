@@ -53,6 +53,14 @@ class DynamicValue(abc.ABC):
 Value: TypeAlias = str | Secret | DynamicValue
 
 
+class HintedValue(DynamicValue):
+    """A value that a server may expect in another form."""
+
+    @abc.abstractmethod
+    def hint(self) -> str:
+        """Return what to try if the server refuses the value, or an empty string."""
+
+
 class RandomId(DynamicValue):
     """A random UUID (RFC 9562 section 5.4), as some platforms require for each request."""
 

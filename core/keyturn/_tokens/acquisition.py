@@ -62,7 +62,6 @@ def _load() -> Any:
     return sending
 
 
-@attrs.define(kw_only=True, eq=False, repr=False)
 class Acquisition:
     """Acquires the tokens of one connection.
 
@@ -81,6 +80,7 @@ class Acquisition:
 
     Attributes:
         known: The last used credentials; None if settings were not resolved yet.
+        events: Its events that were not yet emitted, each with the context of its caller.
         host: The token endpoint's host and port; the connection's name until they are known.
         tokens: The last access tokens, which a server may still quote.
 
@@ -88,25 +88,35 @@ class Acquisition:
         keyturn.errors.KeyturnError: The settings do not give a valid token request.
     """
 
-    provider: Provider[Any]
-    settings: Settings | Callable[[], Settings]
-    store: ResilientStore
-    transport: Transport
-    options: Options
-    clock: Clock
-    connection: str
-    on_event: Listener | None = None
-    index: TokenIndex | None = None
-    is_isolated: bool = False
-    known: Credentials | None = attrs.field(default=None, init=False)
-    # Not a deque, because an empty one would be a fifth of an idle connection's memory.
-    events: list[tuple[contextvars.Context, Event]] = attrs.field(factory=list, init=False)
-    host: str = attrs.field(default="", init=False)
-    # The last tokens: a server may quote an earlier one.
-    tokens: tuple[str, ...] = attrs.field(default=(), init=False)
+    __slots__ = (
+        "clock", "connection", "events", "host", "index", "is_isolated", "known", "on_event",
+        "options", "provider", "settings", "store", "tokens", "transport",
+    )  # fmt: skip
 
-    def __attrs_post_init__(self) -> None:
-        self.host = self.connection
+    def __init__(
+        self,
+        *,
+        provider: Provider[Any],
+        settings: Settings | Callable[[], Settings],
+        store: ResilientStore,
+        transport: Transport,
+        options: Options,
+        clock: Clock,
+        connection: str,
+        on_event: Listener | None = None,
+        index: TokenIndex | None = None,
+        is_isolated: bool = False,
+    ) -> None:
+        self.provider, self.settings, self.options = provider, settings, options
+        self.store, self.transport, self.clock = store, transport, clock
+        self.connection, self.on_event = connection, on_event
+        self.index, self.is_isolated = index, is_isolated
+        self.known: Credentials | None = None
+        # Not a deque, because an empty one would be a fifth of an idle connection's memory.
+        self.events: list[tuple[contextvars.Context, Event]] = []
+        self.host = connection
+        # The last tokens: a server may quote an earlier one.
+        self.tokens: tuple[str, ...] = ()
         self.store.on_outage = lambda error: self.note(
             "store_outage", place(self.store.store), error=error
         )
@@ -133,9 +143,8 @@ class Acquisition:
             request = attrs.evolve(request, partition=partition)
         address = request.url
         if provider.previous is not None or provider.discovery is not None:
-            sending = _load()
-            request = sending.with_steps(self, Credentials(provider, settings, request))
-            address = sending.known_address(request)
+            credentials = Credentials(provider, settings, request)
+            request, address = _load().chains().with_steps(self, credentials)
         problem = url_problem(address)
         if problem:
             raise errors.ConfigurationError(f"the token endpoint's address {problem}.")
@@ -301,7 +310,8 @@ class Acquisition:
                 if query.refused and found is not None:
                     sending.count_refused(self.store, self.clock, request.fingerprint)
                     self.store.delete(request.fingerprint)
-                send = sending.request_after_steps if request.steps else sending.request_token
+                steps = request.steps
+                send = sending.chains().request_after_steps if steps else sending.request_token
                 snapshot: TokenSnapshot = send(self, credentials._replace(request=request), query)
                 return snapshot
         return self._acquire_with(current, credentials, query, key_changes + 1)

@@ -12,7 +12,7 @@ import attrs
 
 from keyturn import errors
 from keyturn._common.redaction import MASK
-from keyturn._http.steps import StepValue, bind, step_value
+from keyturn._http.steps import StepValue, bind, known_address, step_value
 from keyturn._http.urls import host_of, is_below, url_problem
 from keyturn._providers.steps import api_names, domains_of, steps_of
 from keyturn._providers.token_response import field_of
@@ -129,13 +129,14 @@ def _step(own: Acquisition, name: str, provider: Any, settings: Any) -> Acquisit
     return step
 
 
-def with_steps(own: Acquisition, credentials: Credentials) -> TokenRequest:
-    """Return a token request with the requests of its earlier steps."""
+def with_steps(own: Acquisition, credentials: Credentials) -> tuple[TokenRequest, str]:
+    """Return a token request with the requests of its earlier steps, and its known address."""
     steps = [
         (name, acquisition.latest().request)
         for name, acquisition in step_acquisitions(own, credentials)
     ]
-    return attrs.evolve(credentials.request, steps=tuple(steps))
+    request = attrs.evolve(credentials.request, steps=tuple(steps))
+    return request, known_address(request)
 
 
 def bound_request(credentials: Credentials, tokens: Mapping[str, Token]) -> TokenRequest:

@@ -10,7 +10,8 @@ from keyturn import errors
 from keyturn._http.policy import PERMISSIVE
 from keyturn._http.response import error_for
 from keyturn._http.steps import step_value
-from keyturn._providers import response_calls
+from keyturn._providers.response_calls import read_error
+from keyturn._providers.revocation_calls import revocation_request
 from keyturn._tokens.previous import acquire_steps, bound_request
 from keyturn._tokens.snapshot import EMPTY
 from keyturn._tokens.token_query import TokenQuery
@@ -30,7 +31,7 @@ def revoke(manager: TokenManager) -> None:
     if snapshot is EMPTY:
         return
     provider, settings, _ = own.latest()
-    request = response_calls.revocation_request(provider, settings, snapshot.token)
+    request = revocation_request(provider, settings, snapshot.token)
     if request is None:
         raise errors.ConfigurationError(
             f"{provider.name} does not support revocation of tokens.",
@@ -44,7 +45,7 @@ def revoke(manager: TokenManager) -> None:
         request = bound_request(known, tokens)
     response = own.transport.send(request, own.options.timeout, own.clock, own.options.policy)
     if response.status != 200:
-        error = response_calls.read_error(provider, settings, response)
+        error = read_error(provider, settings, response)
         only_oauth = own.options.policy != PERMISSIVE
         secrets, url = own.secrets(request, snapshot.token), request.url
         raise error_for(error, response, secrets, url=url, only_oauth=only_oauth)

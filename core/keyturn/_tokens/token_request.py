@@ -13,7 +13,6 @@ import attrs
 from keyturn import errors
 from keyturn._clock import SYSTEM
 from keyturn._common.redaction import Redaction
-from keyturn._http.encoding_hint import encoding_hint
 from keyturn._http.policy import PERMISSIVE
 from keyturn._http.response import (
     DEFAULT_RETRY_AFTER,
@@ -22,6 +21,7 @@ from keyturn._http.response import (
     error_for,
     retry_after,
 )
+from keyturn._http.values import HintedValue
 from keyturn._providers import response_calls
 from keyturn._rate_limit import RateLimit, whole_seconds
 from keyturn._secret import Secret
@@ -212,7 +212,8 @@ def _read(
             only_oauth=own.options.policy != PERMISSIVE,
         )
         if response.status == 403 or isinstance(failure, errors.InvalidClient):
-            failure.hint += encoding_hint(request)
+            values = (value for _, value in request.extra_headers)
+            failure.hint += "".join(each.hint() for each in values if isinstance(each, HintedValue))
         raise failure
     token = _checked(
         own, credentials, response_calls.read_token(provider, settings, response, request)

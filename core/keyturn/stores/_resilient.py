@@ -22,7 +22,7 @@ FAILED = object()
 # Before the key of an entry that its store failed to delete; no key has a colon.
 _DELETED = "deleted:"
 # The user of a URL, and the password.
-_USER_REGEX = re.compile(r"://[^/\s@]*@")
+_USER_PATTERN = r"://[^/\s@]*@"
 
 
 class _State:
@@ -201,7 +201,7 @@ def _merged(memory: MemoryStore, key: str, stored: object) -> list[str]:
 def place(store: TokenStore) -> str:
     """Return a store's class and its `location`: a directory or a host, without a password."""
     shown = f"{type(store).__name__} {getattr(store, 'location', '')}".rstrip()
-    return escaped(_USER_REGEX.sub(f"://{MASK}@", shown))
+    return escaped(re.sub(_USER_PATTERN, f"://{MASK}@", shown))
 
 
 def cause(error: BaseException, entry: str = "") -> str:
@@ -214,7 +214,7 @@ def cause(error: BaseException, entry: str = "") -> str:
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, OSError) and found.strerror:
-            shown = _USER_REGEX.sub(f"://{MASK}@", str(found.strerror))
+            shown = re.sub(_USER_PATTERN, f"://{MASK}@", str(found.strerror))
             message = Redaction(_secrets_in(entry)).printable(shown)
             return f"{type(error).__name__}: {message}"
         found = found.__cause__ or found.__context__
