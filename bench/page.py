@@ -67,7 +67,8 @@ measured for keyturn only, or the shown run did not measure it.
   and the token as their documentation shows; those for requests are compared with requests.
 - A first token: a new process opens a connection by a provider's name and prints a token, with 50
   distributions installed beside the library's own. The floor is a process that sends the same POST
-  by `httpx.post`.
+  by `httpx.post`, which makes a TLS context for an http address too: about a sixth of its time.
+  keyturn makes one when it needs it, and imports httpcore, httpx's transport, without httpx.
 - A cold call is measured at each of the four providers, with a plugin that listens to events. The
   figures are those of the most expensive one. CPU and calls are those of all threads. A call is a
   `call` event of `sys.setprofile` in a file of keyturn.
@@ -80,9 +81,9 @@ measured for keyturn only, or the shown run did not measure it.
 - A token from disk: `keyturn token NAME`, and for the others a script that finds its token in the
   library's own file. The least possible is a script that finds a token with the libraries that
   keyturn uses (argparse, tomllib, attrs, pluggy, platformdirs, diskcache), and that checks nothing
-  and handles no failure. Importing them takes nearly all of its time. This row compares CPU time.
-  The rest of keyturn's time is its own code: a hit loads about 90 modules and makes 14 attrs
-  classes.
+  and handles no failure. Importing them takes nearly all of its time, and attrs alone, with what it
+  imports, half of it. This row compares CPU time. The rest of keyturn's time is the import of
+  logging, and its own code: a hit loads about 85 modules and makes 11 attrs classes.
 - msal and azure-identity require https; an HTTP client that each accepts as an argument sends their
   requests by http. google-auth uses a service account, which signs a JWT instead of sending a
   secret.

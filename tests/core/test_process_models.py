@@ -605,7 +605,7 @@ def test_isolated_subinterpreter(
 def test_failed_import_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """A broken dependency would be reported as a defect of keyturn."""
     monkeypatch.setitem(sys.modules, "keyturn._http.exchange", None)
-    with pytest.raises(errors.ConfigurationError, match=r"can't be imported here: Module.*httpx"):
+    with pytest.raises(errors.ConfigurationError, match="can't be imported here: Module"):
         Transport().send(TokenRequest("x", "https://x.example/token", ()), 1.0)
 
 

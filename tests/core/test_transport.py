@@ -46,6 +46,17 @@ def test_response_is_received_completely(
     assert server.received[0].endswith(b'\r\n\r\n{"client_secret":"s3cret-for-tests"}')
 
 
+def test_repeated_and_other_headers_are_read(
+    transport: Transport, serve: Serve, token_request: RequestTo
+) -> None:
+    """A second value would replace the first; a byte that is not UTF-8 would fail the request."""
+    lines = b"X-One: a\r\nx-one: b\r\nX-Two: caf\xe9\r\nX-Three: caf\xc3\xa9\r\n"
+    response = transport.send(token_request(serve(HEAD + lines + b"\r\n").url), 10)
+
+    read = [response.headers[name] for name in ("x-one", "x-two", "x-three")]
+    assert read == ["a, b", "caf\xe9", "caf\xe9"]
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirect_is_not_followed(
     transport: Transport, serve: Serve, status: int, token_request: RequestTo

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpcore
-import httpx
 
 from keyturn import errors
 from keyturn._clock import SYSTEM
@@ -41,9 +40,8 @@ _thread = threading.local()
 
 for _name in ("httpcore.connection", "httpcore.http11"):
     logging.getLogger(_name).addFilter(lambda _: not getattr(_thread, "sends", False))
-# Otherwise ssl and httpx would import these during a request.
-for _name in ("encodings.idna", "certifi"):
-    importlib.import_module(_name)
+# Otherwise ssl would import it during a request.
+importlib.import_module("encodings.idna")
 
 
 def exchange(
@@ -109,7 +107,14 @@ def exchange(
 
 
 def _response(response: httpcore.Response, sent_at: float) -> Response:
-    received = dict(httpx.Headers(response.headers))
+    received: dict[str, str] = {}
+    for header, raw in response.headers:
+        try:
+            value = raw.decode()
+        except UnicodeDecodeError:
+            value = raw.decode("latin-1")
+        name = header.decode().lower()  # h11 lets no other than ASCII pass
+        received[name] = f"{received[name]}, {value}" if name in received else value
     try:
         body = read_capped(response.iter_stream(), received.get("content-encoding", ""))
     except (errors.InvalidTokenResponse, zlib.error, OSError, httpcore.ProtocolError) as error:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeGuard
 
-import httpx
+import certifi
 
 from keyturn import errors
 from keyturn._common.once import cached_once
@@ -128,7 +128,7 @@ def _new_context(tls: str | None) -> ssl.SSLContext:
     name, path = trust_source(tls)
     if path is None:
         return usable(
-            partial(httpx.create_ssl_context, trust_env=False),
+            lambda: ssl.create_default_context(cafile=certifi.where()),  # as httpx's
             "the certificate authorities of certifi can't be read",
             "Set KEYTURN_CA_FILE to a PEM file of certificate authorities.",
         )

@@ -91,7 +91,7 @@ class Transport:
                     finally:
                         del sys.modules["trio"]
         except Exception as error:  # noqa: BLE001 - an isolated subinterpreter refuses some modules
-            hint = "Check the installation of httpx; in a subinterpreter, use the main one."
+            hint = "Check the installation of httpcore; in a subinterpreter, use the main one."
             raise errors.ConfigurationError(
                 f"the HTTP client can't be imported here: {type(error).__name__}: {error}.",
                 hint=advice(error) if system_failure(error) else hint,
