@@ -1018,7 +1018,7 @@ class TokenInExtra(Acme):
         return attrs.evolve(token, extra={"again": token.access_token})
 
 
-@broken("the client secret in API requests", "redaction", "give `api`")
+@broken("the client secret in API requests", "made_of_secrets", "give `api`")
 class SecretInApiRequests(Acme):
     def api_request_headers(self, settings, token):
         return {"X-Secret": settings.client_secret.reveal()}

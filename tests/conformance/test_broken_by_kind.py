@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 LONG = pytest.mark.timeout(240)
 sys.path.insert(0, str(Path(__file__).parent))
 KINDS = (
+    "answers",
     "derived",
     "elsewhere",
     "endpoints",
@@ -159,7 +160,7 @@ IMPORTS = {
     "import gc\ngc.set_threshold(9999)": "the garbage collector",
     "import threading\nthreading.excepthook = print": "threading.excepthook",
     "import logging\nlogging.getLogger('acme').addHandler(logging.StreamHandler())": (
-        "adds a handler to the logger acme"
+        "the handlers of loggers"
     ),
     "import logging\nlogging.getLogger('acme.b').addHandler(logging.NullHandler())": "",
     "import logging\nlogging.captureWarnings(True)": "warnings.showwarning",

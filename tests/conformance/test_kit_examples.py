@@ -142,8 +142,8 @@ def test_choice_named_token_kind_is_not_a_secret() -> None:
 def test_documented_secret_in_api_requests_passes() -> None:
     """A platform that wants the client's secret in API requests could not be verified."""
     provider = provider_from_data(api_headers={"X-Secret": "{client_secret}"})
-    assert failure("redaction", provider) is not None
-    assert failure("redaction", provider, api={"headers": {}}) is None
+    assert failure("made_of_secrets", provider) is not None
+    assert failure("made_of_secrets", provider, api={"headers": {}}) is None
 
 
 def test_interrupt_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

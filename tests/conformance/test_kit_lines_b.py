@@ -153,7 +153,7 @@ def test_effects_of_an_import_are_reported(monkeypatch: pytest.MonkeyPatch) -> N
     """A provider that writes a file when it is imported would pass."""
     found = SimpleNamespace(effects=[("writes a file", "acme.py:3")])
     monkeypatch.setattr(isolation, "elsewhere", lambda _: found)
-    subject: Any = None
+    subject: Any = SimpleNamespace(provider=None)
     with pytest.raises(CheckFailed, match="writes a file"):
         isolation.import_effects(subject)
 

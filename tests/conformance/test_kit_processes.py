@@ -55,6 +55,27 @@ def test_connection_to_another_host_fails_every_check() -> None:
     )
 
 
+class Reports(Acme):
+    """Connects to the port that its client ID names."""
+
+    def token_request(self, settings: Any) -> keyturn.plugins.TokenRequest:
+        """Connect, and return the usual request."""
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", int(settings.client_id)), timeout=5).close()
+        return super().token_request(settings)
+
+
+def test_second_process_reaches_no_other_host() -> None:
+    """The second process would let a provider send a user's secrets elsewhere."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings = {**SETTINGS, "client_id": str(server.getsockname()[1])}
+        with opened(Reports(), settings, Examples()) as subject:
+            kit.check("isolation", subject)
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
 def test_import_that_connects_is_reported() -> None:
     """`keyturn verify` would import code that connects to other hosts, and report nothing."""
 

@@ -452,3 +452,23 @@ class AfterDiscovered(Acme):
     previous = _Discovered()
     parameters = {"assertion": "{previous.access_token}"}
     client_authentication = "client_secret_basic"
+
+
+@good
+class OfWholeToken(Acme):
+    """Sends a value computed from the whole token, in a header that only the method names."""
+
+    def authorization(self, settings, token):
+        return "X-Session", f"{settings.client_id}/{token.access_token[::-1]}"
+
+
+@good
+class OfNamedField(Acme):
+    """Sends a field of the response, and has the API at a host that the response names."""
+
+    def api_url_for(self, settings, token):
+        region = token.extra.get("region") if token else None
+        if settings.api_url or not isinstance(region, str):
+            return super().api_url_for(settings, token)
+        known = keyturn.plugins.label_problem(region) is None
+        return f"https://{region}.acme.example/api" if known else None

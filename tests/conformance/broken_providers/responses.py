@@ -132,7 +132,7 @@ for _what, _check, _message, _change in (
     (
         "the requested scope as the granted one",
         "token_as_sent",
-        "the scope None",
+        "the scope differs",
         lambda token, request, _: attrs.evolve(token, scope=" ".join(request.scope) or None),
     ),
     (

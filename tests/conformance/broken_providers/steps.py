@@ -247,7 +247,11 @@ class IgnoredValue(Acme):
         return "Authorization", f"Acme {settings.tenant}"
 
 
-@broken("a value of the secret in API requests", "redaction", "client_secret is in the header")
+@broken(
+    "a value of the secret in API requests",
+    "made_of_secrets",
+    "api_request_headers (api_headers) shows",
+)
 class SecretValue(Acme):
     values = {"pair": {"template": "{client_id}:{client_secret}", "encoding": "base64"}}
     api_headers = {"X-Pair": "{pair}", "X-Side": "{side}"}

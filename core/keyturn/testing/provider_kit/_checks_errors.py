@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -40,6 +41,8 @@ _PAGE = (
     "denied, forbidden, bad request, token expired, credentials, client_id, invalid_scope, failed"
 )
 _NARROWER = (errors.InvalidClient, errors.InvalidScope)
+# Fields of a response, beside its token, that report no failure.
+_HARMLESS = ("warning", "warnings", "info", "deprecation", "made_up")
 _UNUSUAL: tuple[Any, ...] = (
     None,
     True,
@@ -159,12 +162,17 @@ def documented_errors(subject: Subject) -> None:
 def read_error_method(subject: Subject) -> None:
     """`read_error` finds no error in a token response, and accepts any response."""
     provider, settings = subject.effective_provider, subject.settings()
-    good = samples.to_response(subject.sample.response)
-    if subject.call("read_error", lambda: provider.read_error(settings, good)) is not None:
-        raise CheckFailed(
-            "read_error finds an error in the response with a token.",
-            "let read_error return None where there is no error; correct error_field.",
-        )
+    sample = subject.sample
+    replies = [sample.response]
+    if isinstance(sample.content, dict):
+        replies.append(sample.changed({**dict.fromkeys(_HARMLESS, "made up"), **sample.content}))
+    for what, reply in zip(("", " and a warning"), replies, strict=False):
+        good = samples.to_response(reply)
+        if subject.call("read_error", functools.partial(provider.read_error, settings, good)):
+            raise CheckFailed(
+                f"read_error finds an error in the response with a token{what}.",
+                "let read_error return None where there is no error; correct error_field.",
+            )
     unusual = [json_response(400, each) for each in _UNUSUAL]
     field = provider.error_field
     unusual += [json_response(400, samples.placed({}, field, each)) for each in _UNUSUAL]

@@ -48,6 +48,8 @@ _CLAIMS = (
     *("iss", "aud", "azp", "sub", "url", "api", "api_url", "api_base", "base", "base_url", "host"),
     *("domain", "endpoint", "instance_url", "tenant", "org", "realm", "resource", "server", "shop"),
 )
+_START_REGEX = re.compile(r"https://[a-z0-9.-]+(:[0-9]+)?")
+_SEPARATOR_REGEX = re.compile(r"[^\w\s/.]{1,3}", re.ASCII)
 _DOMAIN_REGEX = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 
 
@@ -112,7 +114,10 @@ def foreign_api_address(subject: Subject) -> None:
             _try_token(subject, each, own, settings)
     provider = type(subject.effective_provider)
     if any(getattr(provider, each) is not getattr(Provider, each) for each in _ADDRESSING):
-        _try_values(subject, token, own, (*_otherwise(own.domains), str(_PORT), "http"))
+        looks = (*_hosts_like(own.domains), *_beginning_with(names))
+        _try_values(subject, token, own, (*_otherwise(own.domains), *looks, str(_PORT), "http"))
+        for value in _around(names):
+            _try_token(subject, attrs.evolve(token, access_token=value), own)
 
 
 def _try_values(subject: Subject, token: Token, own: _Own, values: Iterable[str]) -> None:
@@ -169,6 +174,29 @@ def _hostile(domains: list[str]) -> Iterator[str]:
         yield f"https://evil.example/{domain}"
         yield f"https://{domain}.evil.example"
         yield f"https://shop.{domain}.evil.example"
+
+
+def _hosts_like(domains: list[str]) -> Iterator[str]:
+    """Yield hosts that only look like the platform's own."""
+    for domain in domains:
+        yield f"evil{domain}"
+        yield f"{domain}.evil.example"
+
+
+def _beginning_with(names: list[str]) -> Iterator[str]:
+    """Yield URLs of other hosts that begin like those that the provider's own code names."""
+    for name in names:
+        if _START_REGEX.fullmatch(name):
+            yield f"{name}.evil.example"
+            yield f"{name}@evil.example"
+
+
+def _around(names: list[str]) -> Iterator[str]:
+    """Yield tokens with a host, or a URL, after a separator that the provider's own code names."""
+    for name in names:
+        if _SEPARATOR_REGEX.fullmatch(name):
+            yield f"made-up{name}evil.example"
+            yield f"made-up{name}{_EVIL}"
 
 
 def _otherwise(domains: list[str]) -> Iterator[str]:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from keyturn.testing.provider_kit._outcomes import Outcome
     from keyturn.testing.provider_kit._subject import Subject
 
+# More than one: what alternates is the same each second time.
+_TIMES = 3
 _MINE = (
     "let {} use its arguments alone: no attribute of the class or the instance, no default "
     "argument, no module variable and no cache whose key lacks a setting."
@@ -58,16 +60,12 @@ def isolation(subject: Subject) -> None:
     _judge_iterators(subject)
     found = elsewhere(subject)
     first = found.here
-    _judge_raised(first)
-    again = collect(subject.provider, found.cases[:1], found.reply, found.error)
-    for method, part, _ in _differences(first[BASE], again[BASE]):
-        raise CheckFailed(
-            f"{method} returns another {part} for a connection after it was called for others.",
-            _MINE.format(method),
-        )
+    _judge_raised({case.name: first[case.name] for case in found.cases if not case.field})
+    _judge_again(subject, found)
     _judge_returned(subject)
     reused = collect_reused(subject.provider, found.cases, found.reply, found.error)
     for _, method, part, _ in _all_differences(first, reused):
+        _judge_again(subject, found)
         raise CheckFailed(
             f"{method} returns another {part} when new settings have the identity of earlier ones.",
             f"let {method} keep nothing by id(settings).",
@@ -106,18 +104,14 @@ def other_process(subject: Subject) -> None:
 
 def import_effects(subject: Subject) -> None:
     """The import of the provider has no side effects."""
-    for what, where in _effects(subject):
+    found = elsewhere(subject).effects
+    for what, where in (*found, *acting_statements(own_files(subject.provider))):
         raise CheckFailed(
             f"the import of the provider {what}{f' ({where})' if where else ''}.",
             "leave at the top level of the module only imports, classes, functions and constants; "
             "what a connection needs is a setting.",
             at=where or statement(subject.provider, what),
         )
-
-
-def _effects(subject: Subject) -> Iterator[tuple[str, str]]:
-    yield from elsewhere(subject).effects
-    yield from acting_statements(own_files(subject.provider))
 
 
 def forgotten_settings(subject: Subject) -> None:
@@ -139,6 +133,17 @@ def forgotten_settings(subject: Subject) -> None:
                     f"{name} is.",
                     f"let {method} use settings.{name}, or start from super().{method}(…).",
                 )
+
+
+def _judge_again(subject: Subject, found: Elsewhere) -> None:
+    """Check that each method returns the same for the settings given, time after time."""
+    for _ in range(_TIMES):
+        again = collect(subject.provider, found.cases[:1], found.reply, found.error)
+        for method, part, _ in _differences(found.here[BASE], again[BASE]):
+            raise CheckFailed(
+                f"{method} returns another {part} for a connection after it was called for others.",
+                _MINE.format(method),
+            )
 
 
 def _judge_raised(here: Mapping[str, Outcome]) -> None:
@@ -307,10 +312,6 @@ def _is_anothers(
     if len(there) == 1 < len({parts[method].get(key) for parts in here.values()}):
         return True
     # That process began with the last case.
-    theirs = {str(each) for each in found.cases[-1].values.values()}
-    return any(len(each) > 2 and each in value for each in theirs - _strings(found, case))
-
-
-def _strings(found: Elsewhere, case: str) -> set[str]:
-    values = next(each.values for each in found.cases if each.name == case)
-    return {str(each) for each in values.values()}
+    own = next(each.values for each in found.cases if each.name == case)
+    theirs = {*map(str, found.cases[-1].values.values())} - {*map(str, own.values())}
+    return any(len(each) > 2 and each in value for each in theirs)

@@ -21,7 +21,7 @@ from keyturn.testing.provider_kit._elsewhere import elsewhere
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._global_state import changed, global_state
 from keyturn.testing.provider_kit._source import is_data_alone, own_classes, own_places
-from keyturn.testing.provider_kit._variants import cases
+from keyturn.testing.provider_kit._variants import SEVERAL, cases
 from keyturn.testing.provider_kit._watch import counted
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from keyturn.testing.provider_kit._subject import Subject
 
 _NOW = 1_900_000_000.0
+_ELSEWHERE = "https://moved.example/made-up"
 NO_IO = (
     "let a method use settings, response and token alone; what it reads must be a setting, and "
     "what is new for each request a keyturn.plugins.DynamicValue."
@@ -100,10 +101,11 @@ def _all(make: Callable[[], Iterable[object]]) -> list[object]:
 def nothing_changed(subject: Subject) -> None:
     """The provider's methods change neither their arguments nor any shared state."""
     token = subject.token()
-    other = cases(subject)[-1].values
     # For other settings, to detect a change that was made for the usual ones.
+    others = [each.values for each in cases(subject)[-1:]]
+    others += [each.values for each in cases(subject) if each.name == SEVERAL]
     before = global_state()
-    for settings in (subject.settings(), subject.settings(**other)):
+    for settings in (subject.settings(), *(subject.settings(**each) for each in others)):
         for method, work in _methods(subject, token, settings):
             _judge_changes(subject, method, work, (settings, token))
     touched = changed(before, global_state())
@@ -210,7 +212,8 @@ def _methods(
 
 
 def _refusals() -> Iterator[Response]:
-    """Yield responses after which a careless provider waits."""
+    """Yield responses after which a careless provider waits, or sends a request."""
+    yield attrs.evolve(html_response(302, "made up"), headers={"Location": _ELSEWHERE})
     for status in (403, 429, 500, 503):
         page = html_response(status, "made up")
         yield page

@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from keyturn import errors
+from keyturn._clock import Clock
 from keyturn._common.redaction import MASK, Redaction
+from keyturn._http.request import TokenRequest
 from keyturn._providers.settings import read
 from keyturn._providers.token_response import field_of
 from keyturn._secret import Secret
+from keyturn._tokens.additions import additions_for
+from keyturn._tokens.token_query import Credentials
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._canaries import (
     CANARY,
@@ -27,6 +31,7 @@ from keyturn.testing.provider_kit._canaries import (
     found_in,
     is_partly_in,
 )
+from keyturn.testing.provider_kit._checks_values import own_values
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._made_up import secret_settings
 from keyturn.testing.provider_kit._pinned import with_steps
@@ -37,11 +42,12 @@ from keyturn.testing.provider_kit._watch import captured_output, plugin_errors
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from keyturn._http.request import TokenRequest
     from keyturn._token import Token
     from keyturn.testing._messages import ReceivedRequest, Response
     from keyturn.testing.provider_kit._subject import Subject
 
+# The datum of which a method makes its result.
+_DATA = {"api_request_headers": "api_headers", "authorization": "authorization_value"}
 # A token of this many characters occurs nowhere by chance.
 _LONG = 12
 
@@ -117,19 +123,25 @@ def _judge_api_requests(subject: Subject) -> None:
     """Check that API requests show no part and no plain digest of the client's secret."""
     secret, token = canary(), subject.token()
     settings = subject.settings(client_secret=secret)
-    provider = subject.provider_for(settings)
+    provider, request = subject.prepared(settings)
     shown: list[tuple[str, Any]] = []
     with contextlib.suppress(Exception):  # other checks report what is raised
-        shown = [("api_url_for", provider.api_url_for(settings, token))]
+        known = Credentials(provider, settings, request)
+        shown.append(("api_query", additions_for(known, token, Clock()).query))
+        shown.append(("api_url_for", provider.api_url_for(settings, token)))
         shown.append(("authorization", provider.authorization(settings, token)))
         headers = dict(provider.api_request_headers(settings, token))
         shown.append(("api_request_headers", headers))
-    forms = [secret, *digests_of(subject, "client_secret", {"client_secret": secret})]
+    changes = {"client_secret": secret}
+    digests = digests_of(subject, "client_secret", changes)
+    forms = [*_hidden(subject, changes)["client_secret"], *digests]
     for method, value in shown:
-        if is_partly_in(secret, str(value)) or any(each in str(value) for each in forms):
+        text = str(value)
+        if is_partly_in(secret, text) or any(each in text for each in forms):
+            what = f"{method} ({_DATA[method]})" if method in _DATA else method
             raise CheckFailed(
-                f"{method} shows a part or a plain digest of the client's secret to the API.",
-                f"let {method} use the token alone; where the platform requires it, give `api` "
+                f"{what} shows a part or a plain digest of the client's secret to the API.",
+                f"let {what} use the token alone; where the platform requires it, give `api` "
                 "with the documented headers.",
             )
     address = next((value for method, value in shown if method == "api_url_for"), None)
@@ -160,7 +172,6 @@ def redaction(subject: Subject) -> None:
         with captured_output() as further:
             further += list(_method_output(subject, changes, token))
         output += further
-    _check_api_headers(subject, changes, hidden)
     made = {**changes, "the token": token.access_token}
     parts = {name: each.partition("+")[0] for name, each in made.items()}
     parts = {name: each for name, each in parts.items() if set(each) <= set(LETTERS)}
@@ -223,23 +234,6 @@ def _mistake_output(subject: Subject, hidden: dict[str, list[str]]) -> Iterator[
             shown = "; ".join(map(str, mistakes))
             # keyturn has hidden it there.
             yield "a message about invalid settings", shown.replace(MASK, made)
-
-
-def _check_api_headers(
-    subject: Subject, changes: dict[str, Any], hidden: Mapping[str, list[str]]
-) -> None:
-    """Check that API requests don't hold the client secret, unless that is documented."""
-    if "headers" in (subject.examples.api or {}) or "client_secret" not in changes:
-        return
-    connection = subject.connect(**changes)
-    with contextlib.suppress(errors.KeyturnError):  # another check covers it
-        for header, value in connection.headers().items():
-            if found_in(hidden["client_secret"], value):
-                raise CheckFailed(
-                    f"the setting client_secret is in the header {header} of API requests.",
-                    "leave it out of api_request_headers and api_headers; where the platform "
-                    "requires it, give `api` with the documented headers.",
-                )
 
 
 def _failure_output(
@@ -305,7 +299,9 @@ def _method_output(
         ]
         for work in works:
             try:
-                work()
+                made: Any = work()
+                if isinstance(made, TokenRequest):
+                    yield from _reprs(*(value for _, value in own_values(made)))
             except Exception as error:  # noqa: BLE001 - of any kind
                 yield "an error that the provider raises", f"{error} {error.args}"
 

@@ -14,6 +14,7 @@ from keyturn._providers.token_response import field_of
 from keyturn._token import MAX_LIFETIME
 from keyturn.testing._messages import Response, html_response, json_response
 from keyturn.testing.provider_kit import _samples as samples
+from keyturn.testing.provider_kit._checks_read_token import judge_read_token
 from keyturn.testing.provider_kit._endpoint import RESET, to_bytes
 from keyturn.testing.provider_kit._examples import CheckFailed
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 _TOLERANCE = 1.5
 # Characters of RFC 6750 section 2.1, upper and lower case, and more than most tokens have.
 _EXACT = f"Made-Up.{'aB3' * 100}~+/_=="
-_GRANTED = "made-up-granted"
 _SHORT = 2.0
 _OTHER = 1234.0
 # More than a day.
@@ -67,7 +67,8 @@ _AS_RECEIVED = "let read_token return the token as it is received."
 
 
 def token_as_sent(subject: Subject) -> None:
-    """The token and its scope are exactly those of the response."""
+    """The token, its scope, type and lifetime are those of the response."""
+    judge_read_token(subject)
     sample, provider = subject.sample, subject.effective_provider
     if name := provider.token_header:
         reply = samples.with_header(sample.response, name, _EXACT)
@@ -89,23 +90,6 @@ def token_as_sent(subject: Subject) -> None:
     if sample.response.headers.get("Content-Type") == "application/json":
         with_charset = {**sample.response.headers, **content_type}
         subject.token(attrs.evolve(sample.response, headers=with_charset))
-    if provider.scope_format == "ignored" or not isinstance(sample.content, dict):
-        return
-    reply = sample.changed(samples.placed(sample.content, "scope", _GRANTED))
-    token = _token_or_none(subject, reply)
-    if token is not None and token.scope != _GRANTED:
-        raise CheckFailed(
-            f"the response grants the scope {_GRANTED}, but read_token returns a token with the "
-            f"scope {token.scope}.",
-            "let read_token take the scope from the response.",
-        )
-    reply = sample.changed(samples.placed(sample.content, "scope", f"{_GRANTED}\r\nX-Made-Up: 1"))
-    token = _token_or_none(subject, reply)
-    if token is not None and "\n" in (token.scope or ""):
-        raise CheckFailed(
-            "read_token returns a token with a scope of several lines, which would end a header.",
-            "let read_token start from super().read_token(…), which checks the scope.",
-        )
 
 
 def missing_lifetime(subject: Subject) -> None:

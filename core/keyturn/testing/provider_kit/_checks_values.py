@@ -18,10 +18,10 @@ from keyturn._http.values import DynamicValue, fingerprint_parts
 from keyturn._providers.kinds import fields_of, kind_of
 from keyturn._providers.settings import Settings, read
 from keyturn._secret import Secret
+from keyturn.testing.provider_kit._computed import made, no_randomness
 from keyturn.testing.provider_kit._elsewhere import elsewhere
 from keyturn.testing.provider_kit._examples import CheckFailed
 from keyturn.testing.provider_kit._made_up import secret_settings
-from keyturn.testing.provider_kit._outcomes import made, no_randomness
 from keyturn.testing.provider_kit._variants import varied
 from keyturn.testing.provider_kit._watch import stopped, tomorrow
 

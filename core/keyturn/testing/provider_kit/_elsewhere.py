@@ -19,9 +19,10 @@ from keyturn._plugins import loading as plugins
 from keyturn._plugins.discovery import installed_providers
 from keyturn.testing.provider_kit import _samples as samples
 from keyturn.testing.provider_kit._audit import unwatched
+from keyturn.testing.provider_kit._computed import varying
 from keyturn.testing.provider_kit._kept import Kept
-from keyturn.testing.provider_kit._outcomes import collect, varying
-from keyturn.testing.provider_kit._source import is_data_alone, own_places
+from keyturn.testing.provider_kit._outcomes import ANY_FIELD, Case, collect
+from keyturn.testing.provider_kit._source import is_data_alone, own_places, own_strings
 from keyturn.testing.provider_kit._variants import cases
 
 if TYPE_CHECKING:
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
 
     from keyturn._http.response import Response
     from keyturn._providers.provider import Provider
-    from keyturn.testing.provider_kit._outcomes import Case, Outcome
+    from keyturn.testing.provider_kit._outcomes import Outcome
     from keyturn.testing.provider_kit._subject import Subject
 
 _SECONDS, _MORE = 60.0, 5.0
+# Values of fields of a response: two names, and a date without a time zone.
+_FIELDS = ("one", "two", "2031-05-06T07:08:09")
 # The options of Python's start in which the two processes must differ.
 _OTHER = {
     "PYTHONHASHSEED": "20261127",
@@ -94,13 +97,13 @@ def start(subjects: Sequence[Subject]) -> list[Elsewhere]:
     found, specifications = [], []
     installed = {each.name for each in installed_providers()}
     for subject in subjects:
-        reply = samples.to_response(subject.sample.response)
+        tried, reply = _tried(subject)
         refused = samples.error_response(subject.effective_provider, "invalid_client", 401)
         error = attrs.evolve(samples.to_response(refused), sent_at=reply.sent_at)
         provider = subject.provider
         problem = _problem(provider)
         made = Elsewhere(
-            provider, cases(subject), reply, error, problem=problem, made_here=_made_here(subject)
+            provider, tried, reply, error, problem=problem, made_here=_made_here(subject)
         )
         found.append(made)
         if not made.problem:
@@ -109,6 +112,23 @@ def start(subjects: Sequence[Subject]) -> list[Elsewhere]:
         answers = iter(run_second(specifications) if specifications else ())
     results = [made if made.problem else attrs.evolve(made, **next(answers)) for made in found]
     return [_kept.put(subject, each) for subject, each in zip(subjects, results, strict=True)]
+
+
+def _tried(subject: Subject) -> tuple[list[Case], Response]:
+    """Return the cases, and the response with fields that the provider's own code may read."""
+    provider, sample, tried = subject.provider, subject.sample, cases(subject)
+    reply = samples.to_response(sample.response)
+    names = [] if is_data_alone(provider) else own_strings(provider)
+    names = [each for each in names if each.isidentifier()]
+    if not names or not isinstance(sample.content, dict):
+        return tried, reply
+    content = {**dict.fromkeys(names, ANY_FIELD), **sample.content}
+    reply = attrs.evolve(samples.to_response(sample.changed(content)), sent_at=reply.sent_at)
+    further = [
+        Case(f"a response with {field} in its fields", tried[0].values, tried[0].token, field)
+        for field in _FIELDS
+    ]
+    return [*tried[:-1], *further, tried[-1]], reply
 
 
 def _made_here(subject: Subject) -> Sequence[str]:

@@ -37,6 +37,7 @@ _WITH_CLASSES = {*_MODULES, *_CLIENTS}
 _CHANGING = {"gc", "linecache", "mimetypes", "re", "sys", "tokenize", "warnings"}
 _CODE = (types.FunctionType, types.BuiltinFunctionType, type)
 _PLAIN = (str, int, types.NoneType)
+_NULL = logging.NullHandler
 _KIT = "keyturn.testing"
 _FIRST = tuple(sys.modules)
 
@@ -76,6 +77,7 @@ def global_state(*, has_values: bool = False) -> dict[str, object]:
         "the warning filters": tuple(map(repr, warnings.filters)),
         "the locale": locale.setlocale(locale.LC_ALL),
         "logging.disable": logging.root.manager.disable,
+        "the handlers of loggers": _handlers(),
         "json's default decoder": id(json.JSONDecoder.decode),
         "the time zone": time.tzname,
         "the decimal context": str(decimal.getcontext()),
@@ -118,6 +120,15 @@ def _loaded() -> dict[str, object]:
     return state
 
 
+def _handlers() -> dict[str, list[int]]:
+    """Return the handlers of each logger that has some; those that do nothing change nothing."""
+    found = {
+        name: [id(each) for each in getattr(logger, "handlers", ()) if type(each) is not _NULL]
+        for name, logger in logging.root.manager.loggerDict.items()
+    }
+    return {name: handlers for name, handlers in found.items() if handlers}
+
+
 def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
@@ -156,6 +167,14 @@ class _Members(dict[str, Any]):
                 yield key
 
 
+class _ClassMembers(_Members):
+    """The attributes of a class: new ones are changes too, while a module gets some by imports."""
+
+    def replaced(self, other: _Members) -> Iterator[str]:
+        yield from (name for name in other.keys() - self.keys() if name[0] != "_")
+        yield from super().replaced(other)
+
+
 def _is_keyturn(name: str) -> bool:
     return (name == "keyturn" or name.startswith("keyturn.")) and not name.startswith(_KIT)
 
@@ -190,7 +209,7 @@ def _contained(container: Any) -> object:
 def _classes(name: str, module: Any) -> dict[str, object]:
     """Return what the classes of a module have, by their names."""
     return {
-        f"{name}.{key}": _Members(vars(value).copy())  # a view of them is slow to read
+        f"{name}.{key}": _ClassMembers(vars(value).copy())  # a view of them is slow to read
         for key, value in vars(module).items()
         if isinstance(value, type) and value.__module__ == name
     }

@@ -103,7 +103,8 @@ def scope_values(provider: Provider[Any]) -> Iterator[list[str]]:
     schema = _schemas(provider).get("scope", {})
     if "items" in schema:
         values = [value for each in _scopes(schema) for value in each]
-        yield from (values[:size] for size in range(len(values), 1, -1))
+        # In another order than that of the alphabet: a method may sort the setting itself.
+        yield from (sorted(values[:size])[::-1] for size in range(len(values), 1, -1))
 
 
 def secret_settings(cls: type[Settings]) -> list[str]:

@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import hashlib
 import itertools
 import json
-import os
-import random
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from keyturn._http.request import TokenRequest
 from keyturn._http.response import OAuthError, Response
-from keyturn._http.values import DynamicValue, fingerprint_parts
 from keyturn._providers.settings import read
 from keyturn._providers.steps import steps_of
-from keyturn._secret import Secret
 from keyturn._token import Token
+from keyturn.testing.provider_kit._computed import digest, shown, shown_value
 from keyturn.testing.provider_kit._interleaved import interleaved, result
 from keyturn.testing.provider_kit._pinned import values_of_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from keyturn._providers.provider import Provider
 
-# The time for values of a request, in epoch seconds.
-_NOW = 1_900_000_000.0
 _MOST = 1000
+# The value of further fields of a response, which each case replaces.
+ANY_FIELD = "made-up-field"
 # How many settings are created until one has the identity of another; usually the first.
 _MOST_PLACES = 20_000
 _MOST_TIMES = 5
@@ -47,11 +43,13 @@ class Case:
         name: What distinguishes them, such as "another tenant".
         values: The plain settings.
         token: The access token.
+        field: The value of further fields of the response; empty for none.
     """
 
     name: str
     values: Mapping[str, Any]
     token: str
+    field: str = ""
 
 
 def collect(
@@ -165,7 +163,7 @@ def _works(
     """Return each method by its name, ready to be called; by default for new settings each time."""
     usual = None if make else read(given.settings, case.values)[0]
     settings = make or (lambda: copy.copy(usual))
-    provider = given
+    provider, reply = given, _reply_to(case, reply)
     with contextlib.suppress(Exception, SystemExit):
         provider = given.for_settings(settings())
     token = _token(provider, settings(), reply, case.token)
@@ -189,6 +187,16 @@ def _works(
         ("token_rejected", lambda: provider.token_rejected(settings(), error)),
         ("warnings", lambda: list(itertools.islice(provider.warnings(settings()), _MOST))),
     ]
+
+
+def _reply_to(case: Case, reply: Response) -> Response:
+    """Return the response for a case: its further fields have the case's value, or are missing."""
+    content = reply.json() if ANY_FIELD.encode() in reply.body else None
+    if not isinstance(content, dict):
+        return reply
+    fields = {name: case.field if each == ANY_FIELD else each for name, each in content.items()}
+    kept = {name: each for name, each in fields.items() if each != ""}
+    return attrs.evolve(reply, body=json.dumps(kept).encode())
 
 
 def _step_work(name: str, step: Provider[Any], settings: Any) -> tuple[str, Callable[[], object]]:
@@ -224,94 +232,26 @@ def _named(found: object) -> list[tuple[str, str]]:
     if isinstance(found, TokenRequest):
         names = ("provider", "method", "url", "body_format", "partition", "scope_separator")
         parts = [(name, str(getattr(found, name))) for name in (*names, "scope_name", "scope")]
-        parts.append(
-            ("certificate", _shown(found.certificate and attrs.astuple(found.certificate)))
-        )
+        parts.append(("certificate", shown(found.certificate and attrs.astuple(found.certificate))))
         parts.append(("response_mapping", found.response_mapping))
         for kind, pairs in (("parameter", found.parameters), ("header", found.extra_headers)):
             parts += [(f"{kind} {name}", shown_value(value)) for name, value in pairs]
             parts.append((f"order of {kind}s", " ".join(name for name, _ in pairs)))
         return parts
     if isinstance(found, Token):
-        extra = json.dumps(dict(found.extra), sort_keys=True, default=_shown)
+        extra = json.dumps(dict(found.extra), sort_keys=True, default=shown)
         return [
             ("lifetime", str(round(found.expires_at - found.issued_at))),
             ("scope", str(found.scope)),
             ("token_type", found.token_type),
-            ("access_token", _digest(found.access_token)),
+            ("access_token", digest(found.access_token)),
             ("extra", extra),
         ]
     if isinstance(found, OAuthError):
-        return [("code", found.code), ("server_fault", str(found.server_fault))]
+        plain = attrs.asdict(found)
+        plain["description"] = digest(str(found.description))  # it may have secrets
+        return [(name, str(each)) for name, each in plain.items()]
     if hasattr(found, "items"):
         headers: Any = found
-        return sorted((f"header {name}", _shown(value)) for name, value in headers.items())
-    return [("", _shown(found))]
-
-
-def shown_value(value: Any) -> str:
-    """Return a value of a request as a string: a secret as a digest, a dynamic value computed."""
-    if isinstance(value, DynamicValue):
-        parts = [_shown(each) for each in fingerprint_parts(value)]
-        if not type(value).__module__.startswith("keyturn."):
-            one, other = made(value), made(value)
-            parts.append(_digest(one) if one == other else "another each time")
-        return " ".join(parts)
-    return _shown(value)
-
-
-def varying(provider: Provider[Any], values: Mapping[str, Any], count: int) -> list[str]:
-    """Return the digests of a provider's own values that differ each time."""
-    settings: Any = read(provider.settings, values)[0]
-    try:
-        request = provider.for_settings(settings).token_request(settings)
-        pairs = (*request.parameters, *request.extra_headers)
-        found: list[str] = []
-        for name, value in pairs:
-            if not isinstance(value, DynamicValue) or type(value).__module__.startswith("keyturn."):
-                continue
-            several = [value.value(_NOW) for _ in range(count)]
-            if len(set(several)) > 1:
-                found += [_digest(f"{name}: {each}") for each in several]
-    except (Exception, SystemExit):  # noqa: BLE001 - other checks report it
-        return []
-    return found
-
-
-def made(value: DynamicValue, now: float = _NOW) -> str:
-    """Return a dynamic value, computed without random numbers."""
-    with no_randomness():
-        return value.value(now)
-
-
-@contextlib.contextmanager
-def no_randomness() -> Generator[None]:
-    """Make random numbers the same each time, on every thread."""
-    state, source = random.getstate(), os.urandom
-    module: Any = random
-    other = module._urandom  # noqa: SLF001 - the source of SystemRandom, and so of `secrets`
-
-    def same(size: int) -> bytes:
-        return b"\1" * size
-
-    random.seed(1)
-    os.urandom = same
-    module._urandom = same  # noqa: SLF001 - as above
-    try:
-        yield
-    finally:
-        os.urandom = source
-        module._urandom = other  # noqa: SLF001 - as above
-        random.setstate(state)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, Secret):
-        return f"secret {_digest(value.reveal())}"
-    if isinstance(value, (tuple, list)):
-        return f"[{', '.join(map(_shown, value))}]"
-    return repr(value)
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        return sorted((f"header {name}", shown(value)) for name, value in headers.items())
+    return [("", shown(found))]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from keyturn import errors
+from keyturn.testing.provider_kit import _checks_api_headers as checks_api_headers
 from keyturn.testing.provider_kit import _checks_data as checks_data
 from keyturn.testing.provider_kit import _checks_domains as checks_domains
 from keyturn.testing.provider_kit import _checks_errors as checks_errors
@@ -97,8 +98,8 @@ _IN_ORDER: tuple[Check, ...] = (
     checks_tokens.faults,
     checks_use.rate_limit,
     checks_use.sync_and_async,
-    checks_use.api_headers,
-    checks_use.token_headers_of_any,
+    checks_api_headers.api_headers,
+    checks_api_headers.token_headers_of_any,
     checks_use.api_address,
     checks_foreign.foreign_api_address,
     checks_domains.shared_domains,

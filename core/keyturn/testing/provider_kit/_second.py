@@ -27,21 +27,22 @@ from keyturn._http.response import Response
 from keyturn._plugins import loading as plugins
 from keyturn._providers.provider import Provider
 from keyturn.testing.provider_kit._audit import Watch, install, watched
+from keyturn.testing.provider_kit._computed import varying
 from keyturn.testing.provider_kit._global_state import changed, global_state
 from keyturn.testing.provider_kit._outcomes import (
     Case,
     collect_across,
     first_request,
     parts_of,
-    varying,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-_KNOWN_LOGGERS: set[str] = set()
 # Another day, month, year, hour and minute.
 _MANY = 64
+# An earlier time for values than that of `_outcomes`.
+_NOW = 1_800_000_000.0
 _LATER = dt.timedelta(days=401, hours=7, minutes=13)
 
 
@@ -88,12 +89,14 @@ def found_of(given: dict[str, Any]) -> dict[str, Any]:
         return {"effects": effects, "problem": "its class is not at the top level of its module"}
     cases = [Case(**each) for each in given["cases"]]
     reply, error = (_response(given[name]) for name in ("reply", "error"))
-    with moved_platform():
+    # Nothing that a method sends may leave the machine: the settings have real secrets.
+    with moved_platform(), watched(Watch(tuple(given["places"]))):
         first = first_request(provider, cases[-1])
+        varying(provider, cases[-1].values, 1, _NOW)  # what keeps it keeps a wrong value
         # Before all else that makes values: a counter begins anew here.
         repeated = varying(provider, cases[-1].values, _MANY)
         outcomes = collect_across(provider, cases, reply, error)
-    touched = changed(loaded, global_state())
+    touched = changed(loaded, global_state(has_values=True))
     return {
         "effects": effects,
         "outcomes": outcomes,
@@ -128,13 +131,6 @@ def _additions(modules: set[str], printed: str) -> list[str]:
         spec = getattr(sys.modules[name], "__spec__", None)
         if spec is not None and spec.name in modules:
             found.append(f"gives the module {spec.name} another name, {name}")
-    for name, logger in logging.root.manager.loggerDict.items():
-        handlers = getattr(logger, "handlers", ())
-        if name not in _KNOWN_LOGGERS and any(
-            type(each) is not logging.NullHandler for each in handlers
-        ):
-            found.append(f"adds a handler to the logger {name}")
-            _KNOWN_LOGGERS.add(name)
     return found
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from keyturn.testing.provider_kit._subject import Subject
 
 BASE, LAST = "the settings given", "other settings altogether"
+SEVERAL = "several values of scope"
 # Settings that move endpoints; other checks vary them.
 _MOVES = {"token_url", "api_url", "revocation_url"}
 
@@ -53,9 +54,7 @@ def _cases(subject: Subject) -> list[Case]:
             found.append(Case("other settings, with values of the code", both, "made-up-token-0"))
     for values in scope_values(subject.provider):
         if read(subject.provider.settings, {**plain, "scope": values})[0] is not None:
-            found.append(
-                Case("several values of scope", {**plain, "scope": values}, "made-up-token-0")
-            )
+            found.append(Case(SEVERAL, {**plain, "scope": values}, "made-up-token-0"))
             break
     # The last: a second process begins with it.
     found.append(Case(LAST, together, "made-up-token-2"))
