@@ -192,19 +192,10 @@ def run_second(specifications: list[dict[str, Any]]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="keyturn-") as directory:
         out = Path(directory) / "found.json"
         seconds = _SECONDS + _MORE * len(specifications)
-        given = json.dumps({"out": str(out), "seconds": seconds, "providers": specifications})
+        given = json.dumps({"out": str(out), "providers": specifications})
         problem, began = "", time.monotonic()
         try:
-            subprocess.run(
-                [sys.executable, "-m", "keyturn.testing.provider_kit._second"],
-                input=given.encode(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env=_environment(),
-                cwd=directory,
-                timeout=seconds,
-                check=False,
-            )
+            _wait_for_second(given, directory, seconds)
             if out.exists():
                 found: list[dict[str, Any]] = json.loads(out.read_text(encoding="utf-8"))
                 return found
@@ -214,6 +205,26 @@ def run_second(specifications: list[dict[str, Any]]) -> list[dict[str, Any]]:
         effects = [("ends, or breaks, the process", "")] if is_ended else []
         problem = f"the second process failed{problem}"
         return [{"problem": problem, "effects": effects}] * len(specifications)
+
+
+def _wait_for_second(given: str, directory: str, seconds: float) -> None:
+    """Run the second process, which ends with this one: its input remains open."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "keyturn.testing.provider_kit._second"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=_environment(),
+        cwd=directory,
+        text=True,
+    ) as process:
+        assert process.stdin is not None  # noqa: S101 - it is a pipe
+        try:
+            process.stdin.write(f"{given}\n")
+            process.stdin.flush()
+            process.wait(seconds)
+        finally:
+            process.kill()
 
 
 def _environment() -> dict[str, str]:

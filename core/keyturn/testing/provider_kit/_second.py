@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import datetime as dt
-import faulthandler
 import functools
 import importlib
 import importlib.util
@@ -17,6 +16,7 @@ import platform
 import socket
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import uuid
@@ -48,14 +48,19 @@ _LATER = dt.timedelta(days=401, hours=7, minutes=13)
 
 def main() -> None:
     """Read the specifications of providers, and write the findings."""
-    given = json.load(sys.stdin)
-    # The waiting process may have ended by then, and a provider may wait forever.
-    faulthandler.dump_traceback_later(given["seconds"], exit=True)
+    given = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     importlib.import_module("keyturn._plugins.events")  # it adds filters to keyturn's loggers
     move_clock()
     move_host()
     found = [found_of(each) for each in given["providers"]]
     Path(given["out"]).write_text(json.dumps(found), encoding="utf-8")
+
+
+def _end_with_parent() -> None:
+    """End this process with the one that waits for it, and so closes the pipe when it ends."""
+    sys.stdin.read()
+    os._exit(1)
 
 
 def found_of(given: dict[str, Any]) -> dict[str, Any]:
