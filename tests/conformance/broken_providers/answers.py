@@ -6,6 +6,7 @@ import datetime
 import locale
 import logging
 import threading
+import time
 import urllib.request
 
 import attrs
@@ -51,6 +52,48 @@ _changed(
         "expires_at": token.issued_at if " " in (token.scope or "") else token.expires_at
     },
 )
+
+
+_changed(
+    "the ID token as the token",
+    "the token differs",
+    lambda _, response, token: {
+        "access_token": response.json().get("id_token", token.access_token)
+    },
+)
+_changed(
+    "the lifetime of the refresh token",
+    "the lifetime differs",
+    lambda _, response, token: {
+        "expires_at": token.issued_at + response.json().get("refresh_expires_in", token.lifetime)
+    },
+)
+
+
+@broken("a delay that is a date", "read_error_method", "read_error raises for HTTP 429")
+class IntegerDelay(Acme):
+    def read_error(self, settings, response):
+        if "retry-after" in response.headers:
+            int(response.headers["retry-after"])
+        return super().read_error(settings, response)
+
+
+@broken("a time since the start in API requests", "other_process", "another header X-Up")
+class SinceStart(Acme):
+    def api_request_headers(self, settings, token):
+        return {**super().api_request_headers(settings, token), "X-Up": f"{time.monotonic():.0f}"}
+
+
+@broken("a logger that passes nothing on", "nothing_changed", "the logger httpcore")
+class Isolates(Acme):
+    def authorization(self, settings, token):
+        logging.getLogger("httpcore").propagate ^= True
+        return super().authorization(settings, token)
+
+
+@broken("an error that means success", "oauth_errors", "success_codes has slow_down")
+class Succeeds(Acme):
+    success_codes = frozenset({"slow_down"})
 
 
 @broken("a lifetime made up where there is a scope", "token_as_sent", "without a lifetime")

@@ -70,6 +70,7 @@ _UNUSUAL: tuple[Any, ...] = (
 def oauth_errors(subject: Subject) -> None:
     """The errors of RFC 6749, in the provider's own format, raise the matching errors."""
     documented = {_name(each.get("raises", "")) for each in subject.examples.errors}
+    provider = subject.effective_provider
     has_own_format = type(subject.effective_provider).read_error is not Provider.read_error
     for platforms, code in subject.effective_provider.error_codes.items():
         if (platforms in _TRANSIENT) is not (code in _TRANSIENT) and (
@@ -80,6 +81,11 @@ def oauth_errors(subject: Subject) -> None:
                 "retried.",
                 "let error_codes translate the platform's own codes only.",
             )
+    for code in {*_CODES, *_OTHER_CODES, *_TRANSIENT}.intersection(provider.success_codes):
+        raise CheckFailed(
+            f"success_codes has {code}, which is an error.",
+            "let success_codes name the platform's own codes only.",
+        )
     for code, kind in _CODES.items():
         if has_own_format and kind.__name__ in documented:
             continue  # data may not express it; documented_errors checks the example
@@ -177,6 +183,7 @@ def read_error_method(subject: Subject) -> None:
     field = provider.error_field
     unusual += [json_response(400, samples.placed({}, field, each)) for each in _UNUSUAL]
     unusual += [html_response(502, "Bad Gateway"), Response(500), Response(400, b"\xff{")]
+    unusual.append(Response(429, b"", {"Retry-After": "Wed, 21 Oct 2037 07:28:00 GMT"}))
     for each in unusual:
         response = samples.to_response(each)
         found: Any = _read_error(subject, response)

@@ -73,7 +73,8 @@ def _contents(provider: Provider[Any], content: dict[str, Any]) -> Iterator[tupl
         "several values of scope": provider.scope_separator.join((_GRANTED, "made-up-other")),
         "a scope of several lines": f"{_GRANTED}\r\nX-Made-Up: 1",
     }
-    yield "with other tokens", {**content, **dict.fromkeys(_SECRETS, "made-up-further-token")}
+    others = dict.fromkeys(_SECRETS, "made-up-further-token")
+    yield "with other tokens", {**content, **others, "refresh_expires_in": 7}
     for what, scope in scopes.items():
         scoped = {**content, "scope": scope}
         yield f"with {what}", scoped
@@ -83,6 +84,7 @@ def _contents(provider: Provider[Any], content: dict[str, Any]) -> Iterator[tupl
 def _difference(own: Token, usual: Token) -> str:
     """Return what of a token differs from that of the base class."""
     found = (
+        ("the token", own.access_token != usual.access_token),
         ("the lifetime", abs(own.lifetime - usual.lifetime) > _TOLERANCE),
         ("the scope", own.scope != usual.scope),
         ("the token_type", own.token_type.lower() != usual.token_type.lower()),

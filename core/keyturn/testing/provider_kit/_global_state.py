@@ -78,6 +78,7 @@ def global_state(*, has_values: bool = False) -> dict[str, object]:
         "the locale": locale.setlocale(locale.LC_ALL),
         "logging.disable": logging.root.manager.disable,
         "the handlers of loggers": _handlers(),
+        "the names of log levels": logging.getLevelNamesMapping(),
         "json's default decoder": id(json.JSONDecoder.decode),
         "the time zone": time.tzname,
         "the decimal context": str(decimal.getcontext()),
@@ -88,7 +89,7 @@ def global_state(*, has_values: bool = False) -> dict[str, object]:
         logger = logging.getLogger(name)
         shown = f"the logger {name or 'root'}"
         state[shown] = (
-            logger.level,
+            (logger.level, logger.propagate, logger.disabled),
             tuple(map(id, logger.handlers)),
             tuple(map(id, logger.filters)),
         )

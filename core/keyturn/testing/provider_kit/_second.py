@@ -243,7 +243,8 @@ def move_clock() -> None:
     """Set the wall clock of this process ahead, for modules imported from now on."""
     now, now_ns, ahead = time.time, time.time_ns, _LATER.total_seconds()
     local, utc, text = time.localtime, time.gmtime, time.strftime
-    time.time = lambda: now() + ahead
+    time.time, monotonic = lambda: now() + ahead, time.monotonic
+    time.monotonic = lambda: monotonic() + ahead
     time.time_ns = lambda: now_ns() + int(ahead) * 10**9
 
     def strftime(form: str, *at: Any) -> str:
