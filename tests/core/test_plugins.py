@@ -377,6 +377,21 @@ def test_plugin_is_found_wherever_importlib_metadata_finds_it(
     assert found == ["heard"]
 
 
+def test_entry_points_that_can_not_be_read_are_reported(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A damaged installation of a plugin would look like one without plugins."""
+    site.register("heard", LISTENER)
+    (file,) = site.directory.rglob("entry_points.txt")
+    file.write_bytes(b"\xff" + LISTENER.encode())
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "path", [str(site.directory)])
+        found = discovery.installed("keyturn.plugins")
+
+    assert found == []
+    assert "heard" in caplog.text
+
+
 def test_importlib_metadata_is_not_imported_without_a_plugin(
     run_new_python: Callable[..., str],
 ) -> None:

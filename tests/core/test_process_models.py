@@ -637,18 +637,26 @@ def test_uwsgi_does_not_fork_during_an_import(monkeypatch: pytest.MonkeyPatch) -
         Transport()
 
 
-def test_uwsgi_forks_after_the_import_of_the_http_modules(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that is forked during the import at the first token request would hang."""
-    loaded: list[str] = []
-    monkeypatch.setattr("keyturn._tokens.acquisition._load", lambda: loaded.append("all"))
+def test_uwsgi_forks_after_the_imports_of_a_first_request(
+    monkeypatch: pytest.MonkeyPatch, run_new_python: RunPython
+) -> None:
+    """A worker that is forked during an import at the first token request would hang."""
     form = {"url": "https://shop.example", "client_id": "c", "client_secret": "s3cret"}
-    keyturn.connect("orocommerce", form, store="memory://")
-    assert loaded == []
+    code = f"""
+import sys
+if sys.argv[1] == "uwsgi":
+    sys.modules["uwsgi"] = sys
+import keyturn
+keyturn.connect("orocommerce", {form}, store="memory://")
+for name in ("_http.exchange", "_http.proxy", "_tokens.previous", "_tokens.token_request"):
+    print(f"keyturn.{{name}}" in sys.modules, end=" ")
+"""
+    assert run_new_python(code, "uwsgi").split() == ["True"] * 4
+    assert run_new_python(code, "other").split() == ["False"] * 4
 
     monkeypatch.setitem(sys.modules, "uwsgi", sys)
+    Transport()  # here too, where coverage is measured
     keyturn.connect("orocommerce", form, store="memory://")
-
-    assert loaded == ["all"]
 
 
 ENDED = (

@@ -121,7 +121,7 @@ class Acquisition:
             "store_outage", place(self.store.store), error=error
         )
         if "uwsgi" in sys.modules:  # see `Transport`
-            _load()
+            _load().chains()
         if not callable(self.settings):
             self.resolve()
 

@@ -1,6 +1,5 @@
 """The modules that acquire a token if the store has none; see `keyturn._tokens.acquisition`."""
 
-import sys
 from typing import Any
 
 from keyturn._common.once import cached_once, importing
@@ -27,5 +26,3 @@ def chains() -> Any:
 
 # Kept for the message of a request that fails while the interpreter ends.
 encodings()
-if "uwsgi" in sys.modules:  # it forks without Python's hooks, and so also during an import
-    chains()
