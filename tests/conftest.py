@@ -33,7 +33,7 @@ from keyturn._http.kept import kept_connections
 from keyturn._http.policy import PERMISSIVE, NetworkPolicy
 from keyturn._providers.settings import read
 from keyturn._tokens import token_request
-from keyturn._tokens.options import Specification, make_options
+from keyturn._tokens.options import Options, Specification
 from keyturn._tokens.workers import pool
 from keyturn.stores._memory import MemoryStore
 
@@ -348,7 +348,7 @@ class World:
         values, problems = read(provider.settings, usual | settings)
         assert values is not None, problems
         return make_connection(
-            Specification(provider, values, name=name, options=make_options(**options or {})),
+            Specification(provider, values, name=name, options=Options(**options or {})),
             store or self.store,
             clock=self.clock.clock,
             transport=self.endpoint,

@@ -7,6 +7,7 @@ import inspect
 import typing
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 from tests.conftest import for_each
 
@@ -224,7 +225,7 @@ def test_setting_with_the_name_of_an_option_is_reported(world: World, name: str)
 def test_every_option_is_reserved() -> None:
     """An option of `keyturn.connect` would shadow a setting of the same name."""
     parameters = inspect.signature(keyturn.connect).parameters.values()
-    options = {*Options._fields}
+    options = {field.name for field in attrs.fields(Options)}
     keywords = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY}
 
     assert options < keywords == set(OPTION_NAMES)

@@ -264,7 +264,7 @@ def test_every_plugin_hook_is_described() -> None:
 def test_every_key_of_a_connection_is_described() -> None:
     """A user would not find an option for the configuration file."""
     described = {row[0].strip("`") for row in rows(page_text("configuration"))}
-    options = {*Options._fields}
+    options = {field.name for field in attrs.fields(Options)}
 
     # A policy is for settings from outside the configuration; tls takes an object.
     assert (options - {"policy", "tls"}) | {"store", "provider"} <= described

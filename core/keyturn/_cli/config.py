@@ -8,6 +8,8 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
+
 from keyturn import _config, errors
 from keyturn._cli.commands import Row, configuration, print_rows
 from keyturn._common.redaction import MASK
@@ -75,7 +77,7 @@ def _connection(name: str, configured: Configuration) -> Iterator[Row]:
         is_public = key in {*public, "provider", "store", *_OPTIONS}
         value = _shown(setting.value) if is_public else _reference(setting.value)
         yield _row(name, key, value, _source(setting, configured))
-    defaults = Options()._asdict()
+    defaults = {field.name: field.default for field in attrs.fields(Options)}
     for key in _OPTIONS:
         if key not in raw:
             value = "the provider's" if key == "rate_limit" else str(defaults[key])

@@ -7,12 +7,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
+
 from keyturn import _config, errors
 from keyturn._cli import questions
 from keyturn._cli.commands import DONE, FAILED, check_store, in_words, print_rows, report
 from keyturn._cli.secret_places import discard
 from keyturn._common.names import did_you_mean, escaped
-from keyturn._config.configuration import Configuration, variable_name
+from keyturn._config.configuration import variable_name
 from keyturn._config.editing import change_file, with_table, without_table
 from keyturn._config.providers import chosen_provider
 from keyturn._config.references import RawSetting
@@ -21,6 +23,8 @@ from keyturn._config.setting_values import parse
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Generator, Iterator, Mapping, Sequence
+
+    from keyturn._config.configuration import Configuration
 
 _OPTIONS: Final = {
     "store": {"type": "string"},
@@ -186,7 +190,7 @@ def _with(configured: Configuration, name: str, table: Mapping[str, Any]) -> Con
         setting: RawSetting(value, f"connections.{name}.{setting}")
         for setting, value in table.items()
     }
-    return Configuration(**vars(configured) | {"connections": {name: raw}})
+    return attrs.evolve(configured, connections={name: raw})
 
 
 def _problems(

@@ -79,14 +79,7 @@ def read(
         *_take_overrides(connections),
     )
     keys = _store_keys(top["store_key"].value) if "store_key" in top else ()
-    return Configuration(
-        path=path,
-        is_private=closed,
-        connections=connections,
-        store=top.get("store"),
-        store_keys=keys,
-        problems=problems,
-    )
+    return Configuration(path, closed, connections, top.get("store"), keys, problems)
 
 
 def _load(path: Path, *, optional: bool) -> tuple[dict[str, RawSetting], bool]:

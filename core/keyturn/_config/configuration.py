@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+import attrs
 
 from keyturn import errors
 from keyturn._common.names import did_you_mean, in_one_line
@@ -23,7 +25,7 @@ from keyturn._config.providers import chosen_provider
 from keyturn._config.references import RawSetting, resolve_all
 from keyturn._config.setting_values import plain
 from keyturn._connection import Connection, make_connection
-from keyturn._tokens.options import Options, Specification, make_options, option_problem
+from keyturn._tokens.options import Options, Specification, option_problem
 from keyturn.stores._opening import STORE_VARIABLE, shared_encrypted_store, shared_store
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("keyturn.config")
 
 
+@attrs.frozen(eq=False, repr=False)
 class Configuration:
     """The configured connections.
 
@@ -52,22 +55,12 @@ class Configuration:
         problems: The problems outside of connections.
     """
 
-    def __init__(
-        self,
-        *,
-        path: Path | None,
-        is_private: bool,
-        connections: Mapping[str, RawSettings],
-        store: RawSetting | None,
-        store_keys: tuple[RawSetting, ...],
-        problems: tuple[errors.Problem, ...],
-    ) -> None:
-        self.path: Final = path
-        self.is_private: Final = is_private
-        self.connections: Final = connections
-        self.store: Final = store
-        self.store_keys: Final = store_keys
-        self.problems: Final = problems
+    path: Path | None
+    is_private: bool
+    connections: Mapping[str, RawSettings]
+    store: RawSetting | None
+    store_keys: tuple[RawSetting, ...]
+    problems: tuple[errors.Problem, ...]
 
     @property
     def origin(self) -> str:
@@ -160,9 +153,7 @@ class Configuration:
             provider,
             settings if references_in(raw, provider) else settings(),
             name,
-            make_options(
-                **{key: plain(raw[key], {"type": "number"}) for key in OPTIONS if key in raw}
-            ),
+            Options(**{key: plain(raw[key], {"type": "number"}) for key in OPTIONS if key in raw}),
         )
         return make_connection(specification, self.open_store(name))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import attrs
+
 from keyturn import errors
 from keyturn._common.names import did_you_mean, escaped
 from keyturn._common.once import importing
@@ -38,7 +40,12 @@ STORE_PATIENCE = 15.0
 _MAX_SECONDS = 86_400.0
 
 
-class Options(NamedTuple):
+def _rate_limit(given: RateLimit | str | None) -> Any:
+    return (parse_rate_limit(given) if isinstance(given, str) else given) or given
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Options:
     """The options of a connection, which do not depend on its provider.
 
     Args:
@@ -57,17 +64,11 @@ class Options(NamedTuple):
     margin: float = DEFAULT_MARGIN
     timeout: float = 30.0
     wait: float = 0.0
-    rate_limit: RateLimit | Literal["none"] | None = None
+    rate_limit: RateLimit | Literal["none"] | None = attrs.field(
+        default=None, converter=_rate_limit
+    )
     policy: NetworkPolicy = PERMISSIVE
     tls: ssl.SSLContext | str | None = None
-
-
-def make_options(**given: Any) -> Options:
-    """Return options; a rate limit may be a string, see `keyturn.connect`."""
-    limit = given.get("rate_limit")
-    if isinstance(limit, str):
-        given["rate_limit"] = parse_rate_limit(limit) or limit
-    return Options(**given)
 
 
 class Specification(NamedTuple):
@@ -134,7 +135,7 @@ def specify(
             problems=mistakes,
             connection=name,
         )
-    return Specification(found, values, name, make_options(**options, policy=policy), on_event)
+    return Specification(found, values, name, Options(**options, policy=policy), on_event)
 
 
 def problems(

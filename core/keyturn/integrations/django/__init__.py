@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from django.conf import settings
 from django.core.signals import setting_changed
 
@@ -82,6 +83,7 @@ class ConnectionHandler:
             self._opened.popitem()[1].close()
 
 
+@attrs.frozen(eq=False, repr=False)
 class _Configuration(Configuration):
     @property
     def origin(self) -> str:
@@ -103,8 +105,14 @@ def _configuration() -> Configuration:
             own[name] = {key: _raw(each, f"{path}[{key!r}]") for key, each in table.items()}
         else:
             problems.append(Problem(path, "must be a dictionary"))
-    changed = {"connections": {**base.connections, **own}, "problems": tuple(problems)}
-    return _Configuration(**vars(base) | changed)
+    return _Configuration(
+        base.path,
+        base.is_private,
+        {**base.connections, **own},
+        base.store,
+        base.store_keys,
+        tuple(problems),
+    )
 
 
 def _raw(value: Any, location: str) -> RawSetting:
