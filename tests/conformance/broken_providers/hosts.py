@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from urllib.parse import unquote
 
 import attrs
 
 import keyturn
 
-from .base import Acme, broken
+from .base import Acme, AcmeSettings, broken
 
 
 def _data(**data):
@@ -244,3 +245,32 @@ class FixedEndpoint(Acme):
 class NeedsToken(Acme):
     def api_url_for(self, settings, token):
         return settings.api_url or (token.extra.get("api") and super().api_url_for(settings, token))
+
+
+class _NoteSettings(AcmeSettings):
+    note: str = keyturn.plugins.setting("Note", "What it is for.", default="a")
+
+
+def _noting(decode, where):
+    """Return a provider that decodes a setting before it sends it in a header."""
+
+    def token_request(self, settings):
+        request = Acme.token_request(self, settings)
+        return attrs.evolve(request, extra_headers=(("X-Note", decode(settings.note)),))
+
+    def api_request_headers(self, settings, token):
+        usual = Acme.api_request_headers(self, settings, token)
+        return {**usual, "X-Note": decode(settings.note)}
+
+    methods = {"token_request": token_request, "api_request_headers": api_request_headers}
+    return _data(settings=_NoteSettings, **{where: methods[where]})
+
+
+for _what, _decode in {
+    "percent-decoded": unquote,
+    "unescaped": lambda text: text.replace("\\r", "\r").replace("\\n", "\n"),
+}.items():
+    for _where in ("token_request", "api_request_headers"):
+        broken(f"a note {_what} in a header of {_where}", "hostile_strings", "'X-Note'")(
+            _noting(_decode, _where)
+        )

@@ -42,6 +42,8 @@ _STRINGS = (
     "../..",
     "a/b",
     "\r\nHost: evil.example",
+    "%0d%0aHost:%20evil.example",
+    "\\r\\nHost: evil.example",
     "a\0",
     "\uff41cme",
     "\u0430cme",
