@@ -9,6 +9,7 @@ from pathlib import Path
 
 import attrs
 
+import keyturn
 from keyturn.plugins import choice, setting
 
 from .base import Acme, at_top, broken
@@ -218,3 +219,19 @@ class UserNumber(Acme):
         request = super().token_request(settings)
         number = ("X-Made-Up", str(os.getuid()))
         return attrs.evolve(request, extra_headers=(*request.extra_headers, number))
+
+
+class _OfficeSettings(Acme.settings):
+    region: str = choice("Region", choices={"eu": "eu", "us": "us"}, default="eu")
+    office: str | None = setting("Office", default=None)
+
+
+@broken("a required setting of another region, checked late", "isolation", "of its own")
+class LateCheck(Acme):
+    settings = _OfficeSettings
+    parameters = {"office": "{office}", "region": "{region}"}
+
+    def token_request(self, settings):
+        if settings.region == "us" and settings.office is None:
+            raise keyturn.errors.ConfigurationError("office is required in the region us.")
+        return super().token_request(settings)

@@ -154,7 +154,8 @@ def _judge_raised(here: Mapping[str, Outcome]) -> None:
             if parts.get("", "").startswith("raises ") and not hasattr(errors, kind):
                 raise CheckFailed(
                     f"{method} raises {kind} for {case}, although the settings are valid.",
-                    f"let {method} take all settings that the settings class accepts.",
+                    f"let {method} take all settings that the settings class accepts, or reject "
+                    "them in its rules or problems().",
                 )
 
 

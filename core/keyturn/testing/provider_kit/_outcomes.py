@@ -6,10 +6,12 @@ import contextlib
 import copy
 import itertools
 import json
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from keyturn import errors
 from keyturn._http.request import TokenRequest
 from keyturn._http.response import OAuthError, Response
 from keyturn._providers.settings import read
@@ -225,7 +227,19 @@ def parts_of(work: Callable[[], object]) -> dict[str, str]:
     try:
         return dict(_named(work()))
     except (Exception, SystemExit) as error:  # noqa: BLE001 - other checks report it
-        return {"": f"raises {type(error).__name__}"}
+        return {"": f"raises {type(error).__name__}{_own(error)}"}
+
+
+def _own(error: BaseException) -> str:
+    """Return a suffix if a provider's own code rejects settings that its class accepts.
+
+    An error that was caught before is of what a setting names, such as a file.
+    """
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    is_own = error.__context__ is None and not frame.f_globals.get("__name__", "").startswith(
+        "keyturn."
+    )
+    return " of its own" if is_own and isinstance(error, errors.ConfigurationError) else ""
 
 
 def _named(found: object) -> list[tuple[str, str]]:
