@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import socket
+import ssl
 import sys
 import threading
 import warnings
@@ -77,6 +78,7 @@ def restored() -> Generator[None]:
     """Undo, at the end, what broken providers change for the whole process."""
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(json, "dumps", json.dumps)
+    monkeypatch.setattr(ssl.SSLContext, "verify_mode", ssl.SSLContext.verify_mode)
     request = keyturn.plugins.TokenRequest
     monkeypatch.setattr(request, "redacted", request.redacted)
     level, timeout, environment = logging.root.level, socket.getdefaulttimeout(), dict(os.environ)

@@ -143,6 +143,8 @@ def _problems_together(data: Any, settings: type[Settings]) -> Iterator[tuple[st
             yield "query", f"{name} is sent already"
     if data.token_field and data.token_field in {data.error_field, data.error_description_field}:
         yield "token_field", "can't be the field of an error too"
+    if data.error_field in {"token_type" if data.token_type else "", data.lifetime_field} - {""}:
+        yield "error_field", "is a field of a token"
     yield from _api_problems(data)
 
 

@@ -7,6 +7,7 @@ import locale
 import logging
 import threading
 import time
+import urllib.parse
 import urllib.request
 
 import attrs
@@ -276,3 +277,55 @@ class Alternates(Acme):
 @broken("the secret in the query of API requests", "made_of_secrets", "api_query shows")
 class SecretInQuery(Acme):
     api_query = {"key": "{client_secret}"}
+
+
+@broken("an unknown code as a wrong client", "oauth_errors", "made_up_failure (HTTP 400) raises")
+class UnknownAsClient(Acme):
+    def read_error(self, settings, response):
+        error = super().read_error(settings, response)
+        known = {"invalid_scope", "unauthorized_client", "invalid_request", "invalid_grant"}
+        known |= {"unsupported_grant_type", "temporarily_unavailable"}
+        is_known = error is None or error.code in known
+        return error if is_known else attrs.evolve(error, code="invalid_client")
+
+
+@broken("a pause of the server as the client's fault", "oauth_errors", "(HTTP 503) raises")
+class PauseAsFault(Acme):
+    def read_error(self, settings, response):
+        error = super().read_error(settings, response)
+        return error and attrs.evolve(error, client_fault=True)
+
+
+@broken("ten years for one side", "missing_lifetime", "300000000.0 is not a valid lifetime")
+class YearsOfSide(Acme):
+    def assumed_lifetime(self, settings):
+        return None if settings.side == "front" else 3e8
+
+
+broken("a scope as a rejection", "token_rejected", "rejected_codes names insufficient_scope")(
+    type("ScopeRejected", (Acme,), {"rejected_codes": ("insufficient_scope",)})
+)
+broken("the type of the token as an error", "data", "error_field: is a field")(
+    type("TypeAsError", (Acme,), {"error_field": "token_type"})
+)
+
+
+@broken("a header beyond ASCII", "token_headers_of_any", "which few HTTP clients can send")
+class BeyondAscii(Acme):
+    def api_request_headers(self, settings, token):
+        mark = "" if settings.side == "front" else " \u2603"
+        return {"X-Side": f"{settings.side}{mark}"}
+
+
+@broken("a decoded setting in a header", "hostile_strings", "holds control characters")
+class DecodedSide(Acme):
+    def api_request_headers(self, settings, token):
+        return {"X-Side": urllib.parse.unquote(settings.side)}
+
+
+@broken("a header for each number", "token_headers_of_any", "which servers refuse")
+class ManyHeaders(Acme):
+    def api_request_headers(self, settings, token):
+        return {**super().api_request_headers(settings, token)} | {
+            f"X-{number}": "made-up" for number in range(200)
+        }

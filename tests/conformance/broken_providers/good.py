@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import attrs
 from cryptography.hazmat.primitives import hashes
@@ -472,3 +473,28 @@ class OfNamedField(Acme):
             return super().api_url_for(settings, token)
         known = keyturn.plugins.label_problem(region) is None
         return f"https://{region}.acme.example/api" if known else None
+
+
+@good
+class OfSeveralErrors(Acme):
+    """Maps its codes, wherever they are, and tells an API's missing scope from a wrong token."""
+
+    error_codes = {"made_up_client": "invalid_client", "made_up_scope": "invalid_scope"}
+    rejected_codes = ("token_expired",)
+
+    def read_error(self, settings, response):
+        error = super().read_error(settings, response)
+        is_fault = error and response.status == 500
+        return attrs.evolve(error, client_fault=True) if is_fault else error
+
+    def assumed_lifetime(self, settings):
+        return 3600.0 if settings.side == "front" else 1800.0
+
+    def api_request_headers(self, settings, token):
+        return {"X-Side": quote(f"\u2603 {settings.side}", safe="")}
+
+    def revocation_request(self, settings, token):
+        address = settings.revocation_url or f"https://{settings.tenant}.acme.example/out"
+        request = self.revocation_to(address, settings, token)
+        more = (("scope_of_token", token.scope),) if token.scope else ()
+        return attrs.evolve(request, parameters=(*request.parameters, *more))

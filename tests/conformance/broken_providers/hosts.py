@@ -103,6 +103,10 @@ def _secret(token):
     return keyturn.Secret(token.access_token)
 
 
+def _beside(token):
+    return token.extra.get("refresh_token", token.access_token)
+
+
 for _what, _message, _change in (
     ("without the token", "does not contain the token", lambda _, request, __: _with(request)),
     (
@@ -134,6 +138,21 @@ for _what, _message, _change in (
         "changes the token",
         lambda _, request, token: _with(
             request, ("token", keyturn.Secret(f"Bearer {token.access_token}"))
+        ),
+    ),
+    (
+        "of the token beside it",
+        "changes the token",
+        lambda _, request, token: attrs.evolve(
+            _with(request, ("token", keyturn.Secret(_beside(token)))),
+            extra_headers=(*request.extra_headers, ("X-Token", _secret(token))),
+        ),
+    ),
+    (
+        "of a scoped token without the client",
+        "does not authenticate the client",
+        lambda _, request, token: (
+            attrs.evolve(request, parameters=request.parameters[-1:]) if token.scope else request
         ),
     ),
     (

@@ -9,6 +9,7 @@ import os
 import random
 import socket
 import sqlite3
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -119,4 +120,16 @@ def _patch_keyturn(*_):
 
 broken("a changed keyturn", "nothing_changed", "TokenRequest.redacted")(
     _always("authorization", _patch_keyturn)
+)
+
+
+def _trust(*_):
+    ssl.SSLContext.verify_mode = property(lambda _: ssl.CERT_NONE)
+
+
+broken("all certificates trusted", "nothing_changed", "changes ssl.SSLContext.verify_mode")(
+    _always("scope", _trust)
+)
+broken("a file that may be read", "no_input_or_output", "api_url_for reads the permissions")(
+    _always("api_url_for", lambda *_: os.access("/etc/acme", os.R_OK))
 )

@@ -71,6 +71,7 @@ _CALLS = {
     "select.select": "waits",
     "threading.Thread.start": "starts a thread",
     "os.stat": "reads the status of a file",
+    "os.access": "reads the permissions of a file",
     "random.seed": "seeds the random numbers of the whole process",
     "codecs.register": "registers a codec",
     "locale.setlocale": "changes the locale",
@@ -78,7 +79,7 @@ _CALLS = {
     "os.register_at_fork": "registers a fork hook",
 }
 _ACTS = _NETWORK | _PROCESSES | _OTHERS
-_READS = {"open", "os.stat"}
+_READS = {"open", "os.stat", "os.access"}
 _LOCAL = {"127.0.0.1", "localhost", "::1", None, b"127.0.0.1", b"localhost"}
 # Code that reads the clock more often waits for a time.
 _MANY = 1000
@@ -240,10 +241,12 @@ def install() -> None:
         _wrap(signal, name, f"signal.{name}")
     for name in {"register_at_fork"} & vars(os).keys():  # nor this
         _wrap(os, name, f"os.{name}")
-    stat = os.stat
-    _wrap(os, "stat", "os.stat")
-    for able in (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks):
-        able.update({os.stat} if stat in able else ())
+    abilities = (os.supports_dir_fd, os.supports_fd, os.supports_follow_symlinks)
+    for name in ("stat", "access"):
+        usual = getattr(os, name)
+        _wrap(os, name, f"os.{name}")
+        for able in (*abilities, os.supports_effective_ids):
+            able.update({getattr(os, name)} if usual in able else ())
 
 
 def _wrap(owner: Any, name: str, event: str) -> None:

@@ -35,6 +35,8 @@ _OTHERS = ("made-up-token-of-later", _LONG)
 _ALIKE = (_LONG.swapcase(), _LONG[:-1], f"{_LONG}=", f"x{_LONG[1:]}")
 _PART = "aB3" * 10
 _MADE_HEADERS = ("authorization", "api_request_headers")
+# Common HTTP servers refuse more.
+_MOST_HEADERS = 100
 _GRANTED = "made-up-granted"
 
 
@@ -213,6 +215,19 @@ def _judge_names(subject: Subject, settings: Settings, token: Token) -> None:
     headers = dict[str, str]()
     with contextlib.suppress(Exception):  # other checks report its exceptions
         headers = dict(subject.provider_for(settings).api_request_headers(settings, token))
+    is_ascii = all(str(each).isascii() for each in vars(settings).values())
+    for name, value in headers.items() if is_ascii else ():
+        if not str(value).isascii():
+            raise CheckFailed(
+                f"api_request_headers returns {name} with {str(value)!r}, which few HTTP clients "
+                "can send.",
+                "let api_request_headers return ASCII values; encode others as the API documents.",
+            )
+    if len(headers) > _MOST_HEADERS:
+        raise CheckFailed(
+            f"api_request_headers returns {len(headers)} headers, which servers refuse.",
+            "let api_request_headers return the documented headers alone.",
+        )
     for name in filter(header_name, map(str, headers)):
         raise CheckFailed(
             f"api_request_headers returns {name}, which {header_name(name)}.",

@@ -40,6 +40,7 @@ _PAGE = (
     "Error: invalid_client, unauthorized_client, invalid client or secret, unauthorized, access "
     "denied, forbidden, bad request, token expired, credentials, client_id, invalid_scope, failed"
 )
+_UNKNOWN = "made_up_failure"
 _NARROWER = (errors.InvalidClient, errors.InvalidScope)
 # Fields of a response, beside its token, that report no failure.
 _HARMLESS = ("warning", "warnings", "info", "deprecation", "made_up")
@@ -92,22 +93,25 @@ def oauth_errors(subject: Subject) -> None:
         for status in (400, 401):
             reply = samples.error_response(subject.effective_provider, code, status, "made up")
             _expect(subject, f"{code} (HTTP {status})", reply, kind, _FIX_CODES)
-    for code, kind in _OTHER_CODES.items():
+    others = [(code, 400, kind) for code, kind in _OTHER_CODES.items()]
+    others.append((_UNKNOWN, 400, errors.TokenRequestRefused))
+    others.append((_UNKNOWN, 503, errors.EndpointUnavailable))
+    for code, status, kind in others:
         if code in subject.effective_provider.error_codes or (
             has_own_format and kind.__name__ in documented
         ):
             continue
-        reply = samples.error_response(subject.effective_provider, code, 400, "made up")
-        _expect(subject, f"{code} (HTTP 400)", reply, kind, _FIX_CODES)
+        reply = samples.error_response(subject.effective_provider, code, status, "made up")
+        _expect(subject, f"{code} (HTTP {status})", reply, kind, _FIX_CODES)
 
 
 def error_inside_200(subject: Subject) -> None:
     """A response with an error never gives a token, with any status and other fields."""
     provider, content = subject.effective_provider, subject.sample.content
-    if not isinstance(content, dict):
-        return
     own = {oauth: platforms for platforms, oauth in provider.error_codes.items()}
     code = own.get("invalid_client", "invalid_client")
+    if not isinstance(content, dict) or code in provider.success_codes:
+        return
     with_token = subject.sample.changed(samples.placed(content, provider.error_field, code))
     status = samples.token_status(provider)
     alone = samples.error_response(provider, "invalid_client", status, "made up")

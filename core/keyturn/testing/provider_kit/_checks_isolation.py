@@ -48,8 +48,8 @@ _MINE = (
 )
 _SAME = (
     "let {} give the same for the same settings: a tuple instead of a set, no random or timed "
-    "value, nothing of the process, the host, the platform or the logging; what is new in each "
-    "request is a keyturn.plugins.DynamicValue that uses its argument `now`."
+    "value, nothing of an earlier call, the process, the host, the platform or the logging; what "
+    "is new in each request is a keyturn.plugins.DynamicValue that uses its argument `now`."
 )
 
 

@@ -47,6 +47,11 @@ def token_rejected(subject: Subject) -> None:
             f"rejected_status names {status}, which never rejects a token.",
             "let rejected_status name the statuses with which the API rejects a token.",
         )
+    if "insufficient_scope" in provider.rejected_codes:
+        raise CheckFailed(
+            "rejected_codes names insufficient_scope: a new token has the same scope.",
+            "let rejected_codes name the codes with which the API rejects a token.",
+        )
     _judge_others(subject)
     _judge_declared(subject)
     if not any(_rejections(subject, (401, 403))):

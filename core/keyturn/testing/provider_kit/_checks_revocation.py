@@ -23,18 +23,29 @@ if TYPE_CHECKING:
 _MOVED = "https://moved.example/made-up/revoke"
 # It occurs nowhere by chance, and shows truncation and changes.
 _TOKEN = f"made-up.revoked.{'aB3' * 100}~+/_=="
+_OTHER = "made-up.other"
 
 
 def revocation(subject: Subject) -> None:
     """A revocation request goes to an https URL, and contains the token as a secret."""
-    provider, settings = subject.effective_provider, subject.settings()
     token = attrs.evolve(subject.token(), access_token=_TOKEN)
+    extra = {**token.extra, "refresh_token": _OTHER, "id_token": _OTHER}
+    # The second token has a scope, and came with others.
+    for each in (token, attrs.evolve(token, scope="made-up", extra=extra)):
+        if not _judge(subject, each):
+            subject.note("the provider has no revocation endpoint.")
+            return
+    _judge_moved(subject, token)
+
+
+def _judge(subject: Subject, token: Token) -> bool:
+    """Check the request that revokes a token; return whether there is one."""
+    provider, settings = subject.effective_provider, subject.settings()
     request = subject.call(
         "revocation_request", lambda: provider.revocation_request(settings, token)
     )
     if request is None:
-        subject.note("the provider has no revocation endpoint.")
-        return
+        return False
     fix = "start from self.revocation_to(url, settings, token)."
     request = at_known_address(request, subject.request())
     problem = url_problem(request.url)
@@ -56,7 +67,7 @@ def revocation(subject: Subject) -> None:
         raise CheckFailed("revocation_request does not contain the token.", fix)
     _judge_parameters(subject, request, token)
     _judge_client(subject, request)
-    _judge_moved(subject, token)
+    return True
 
 
 def _judge_parameters(subject: Subject, request: TokenRequest, token: Token) -> None:

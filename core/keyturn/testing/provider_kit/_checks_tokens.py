@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from keyturn._providers.token_response import field_of
 from keyturn._token import MAX_LIFETIME
 from keyturn.testing._messages import Response, html_response, json_response
 from keyturn.testing.provider_kit import _samples as samples
+from keyturn.testing.provider_kit._checks_foreign import other_settings
 from keyturn.testing.provider_kit._checks_read_token import judge_read_token
 from keyturn.testing.provider_kit._endpoint import RESET, to_bytes
 from keyturn.testing.provider_kit._examples import CheckFailed
@@ -48,6 +50,7 @@ def lifetime(subject: Subject) -> None:
     wanted = sample.lifetime
     if wanted is None and sample.is_made_up:
         wanted = subject.effective_provider.assumed_lifetime(subject.settings())
+        wanted = wanted and min(wanted, MAX_LIFETIME)  # what is more is reported below
     if wanted is None:
         raise CheckFailed(
             f"`lifetime` is not given; the token of `response` is read with a "
@@ -97,13 +100,12 @@ def missing_lifetime(subject: Subject) -> None:
     assumed: Any = subject.call(
         "assumed_lifetime", lambda: subject.effective_provider.assumed_lifetime(subject.settings())
     )
-    fix = (
-        "let missing_lifetime (or assumed_lifetime) be None, which rejects such a response, or the "
-        "documented seconds."
-    )
-    is_number = isinstance(assumed, (int, float)) and not isinstance(assumed, bool)
-    if assumed is not None and not (is_number and 0 < assumed <= MAX_LIFETIME):
-        raise CheckFailed(f"missing_lifetime: {assumed!r} is not a valid lifetime in seconds.", fix)
+    _judge_assumed(assumed)
+    for own in other_settings(subject):
+        found: Any = assumed
+        with contextlib.suppress(Exception):  # the check of isolation reports it
+            found = subject.provider_for(own).assumed_lifetime(own)
+        _judge_assumed(found)
     sample = subject.sample
     if not isinstance(sample.content, dict):
         return
@@ -120,6 +122,16 @@ def missing_lifetime(subject: Subject) -> None:
             f"{field} is valid for {token.lifetime:g} s.",
             "let read_token call self.assumed_lifetime(settings); correct lifetime_field if the "
             "lifetime is elsewhere.",
+        )
+
+
+def _judge_assumed(assumed: Any) -> None:
+    is_number = isinstance(assumed, (int, float)) and not isinstance(assumed, bool)
+    if assumed is not None and not (is_number and 0 < assumed <= MAX_LIFETIME):
+        raise CheckFailed(
+            f"missing_lifetime: {assumed!r} is not a valid lifetime in seconds.",
+            "let missing_lifetime (or assumed_lifetime) be None, which rejects such a response, or "
+            "the documented seconds.",
         )
 
 

@@ -35,7 +35,7 @@ _CLIENTS = ("attr", "attrs", "httpx", "httpcore", "requests", "aiohttp", "urllib
 _WITH_CLASSES = {*_MODULES, *_CLIENTS}
 # Modules of Python whose values change in the course of things.
 _CHANGING = {"gc", "linecache", "mimetypes", "re", "sys", "tokenize", "warnings"}
-_CODE = (types.FunctionType, types.BuiltinFunctionType, type)
+_CODE = (types.FunctionType, types.BuiltinFunctionType, type, property)
 _PLAIN = (str, int, types.NoneType)
 _NULL = logging.NullHandler
 _KIT = "keyturn.testing"
