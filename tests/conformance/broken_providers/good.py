@@ -498,3 +498,13 @@ class OfSeveralErrors(Acme):
         request = self.revocation_to(address, settings, token)
         more = (("scope_of_token", token.scope),) if token.scope else ()
         return attrs.evolve(request, parameters=(*request.parameters, *more))
+
+
+@good
+class OfPlainTokens(Acme):
+    """Reads a response that is nothing but the token."""
+
+    token_field = ""
+    token_type = ""
+    lifetime_field = ""
+    missing_lifetime = 3600.0
