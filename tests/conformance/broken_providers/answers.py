@@ -82,7 +82,10 @@ class IntegerDelay(Acme):
 @broken("a time since the start in API requests", "other_process", "another header X-Up")
 class SinceStart(Acme):
     def api_request_headers(self, settings, token):
-        return {**super().api_request_headers(settings, token), "X-Up": f"{time.monotonic():.0f}"}
+        return {
+            **super().api_request_headers(settings, token),
+            "X-Up": f"{time.monotonic() // 3600}",
+        }
 
 
 @broken("a logger that passes nothing on", "nothing_changed", "the logger httpcore")
