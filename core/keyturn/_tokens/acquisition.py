@@ -62,6 +62,7 @@ def _load() -> Any:
     return sending
 
 
+@attrs.define(kw_only=True, eq=False, repr=False)
 class Acquisition:
     """Acquires the tokens of one connection.
 
@@ -88,35 +89,25 @@ class Acquisition:
         keyturn.errors.KeyturnError: The settings do not give a valid token request.
     """
 
-    __slots__ = (
-        "clock", "connection", "events", "host", "index", "is_isolated", "known", "on_event",
-        "options", "provider", "settings", "store", "tokens", "transport",
-    )  # fmt: skip
+    provider: Provider[Any]
+    settings: Settings | Callable[[], Settings]
+    store: ResilientStore
+    transport: Transport
+    options: Options
+    clock: Clock
+    connection: str
+    on_event: Listener | None = None
+    index: TokenIndex | None = None
+    is_isolated: bool = False
+    known: Credentials | None = attrs.field(default=None, init=False)
+    # Not a deque, because an empty one would be a fifth of an idle connection's memory.
+    events: list[tuple[contextvars.Context, Event]] = attrs.field(factory=list, init=False)
+    host: str = attrs.field(default="", init=False)
+    # The last tokens: a server may quote an earlier one.
+    tokens: tuple[str, ...] = attrs.field(default=(), init=False)
 
-    def __init__(
-        self,
-        *,
-        provider: Provider[Any],
-        settings: Settings | Callable[[], Settings],
-        store: ResilientStore,
-        transport: Transport,
-        options: Options,
-        clock: Clock,
-        connection: str,
-        on_event: Listener | None = None,
-        index: TokenIndex | None = None,
-        is_isolated: bool = False,
-    ) -> None:
-        self.provider, self.settings, self.options = provider, settings, options
-        self.store, self.transport, self.clock = store, transport, clock
-        self.connection, self.on_event = connection, on_event
-        self.index, self.is_isolated = index, is_isolated
-        self.known: Credentials | None = None
-        # Not a deque, because an empty one would be a fifth of an idle connection's memory.
-        self.events: list[tuple[contextvars.Context, Event]] = []
-        self.host = connection
-        # The last tokens: a server may quote an earlier one.
-        self.tokens: tuple[str, ...] = ()
+    def __attrs_post_init__(self) -> None:
+        self.host = self.connection
         self.store.on_outage = lambda error: self.note(
             "store_outage", place(self.store.store), error=error
         )
