@@ -58,6 +58,13 @@ def steps_of(
             yield name, step, _own_settings(provider, step, settings)
 
 
+def step_of(
+    provider: Provider[Any], settings: Settings, name: str
+) -> tuple[Provider[Any], Settings]:
+    """Return the provider and the settings of the step of that name, which there is."""
+    return next((step, own) for each, step, own in steps_of(provider, settings) if each == name)
+
+
 def expand(template: str, settings: Settings, names: Mapping[str, Value]) -> str:
     """Return an address template with the settings' values in it.
 
@@ -92,15 +99,15 @@ def api_url(provider: Provider[Any], settings: Settings, token: Token | None) ->
     place = step_value(expand(provider.api_url, settings, StepNames(provider)))
     if token is None or place is None:
         return None
-    name, step, own = next(each for each in steps_of(provider, settings) if each[0] == place.step)
-    url = place.after(token.extra.get(f"{name}.{place.path}", "")).rstrip("/")
+    step, own = step_of(provider, settings, place.step)
+    url = place.after(token.extra.get(f"{place.step}.{place.path}", "")).rstrip("/")
     domains, source = domains_of(step, own), own.token_url or step.expand(step.token_url, own)
     is_allowed = any(is_below(url, each) for each in domains)
     if url_problem(url) is None and (is_allowed or (not domains and origin(url) == origin(source))):
         return url
     raise errors.ConfigurationError(
-        f"the response of the step {name} has no address of the API at {place.path} that is below "
-        f"{' or '.join(domains) or origin(source)}.",
+        f"the response of the step {place.step} has no address of the API at {place.path} that is "
+        f"below {' or '.join(domains) or origin(source)}.",
         hint="Check api_url, and set `domains` of that step to the domains of its addresses.",
     )
 

@@ -14,7 +14,7 @@ from keyturn import errors
 from keyturn._common.redaction import MASK
 from keyturn._http.steps import StepValue, bind, known_address, step_value
 from keyturn._http.urls import host_of, is_below, url_problem
-from keyturn._providers.steps import api_names, domains_of, steps_of
+from keyturn._providers.steps import api_names, domains_of, step_of, steps_of
 from keyturn._providers.token_response import field_of
 from keyturn._secret import Secret
 from keyturn._tokens.token_request import request_token
@@ -157,8 +157,8 @@ def bound_request(credentials: Credentials, tokens: Mapping[str, Token]) -> Toke
         given = found(place)
         url = given if isinstance(given, str) else given.reveal()
         source = dict(request.steps)[place.step].url
-        domains = {name: domains_of(step, own) for name, step, own in steps_of(*credentials[:2])}
-        _check_address(url, source, domains[place.step], f"{place.step}.{place.path}")
+        domains = domains_of(*step_of(*credentials[:2], place.step))
+        _check_address(url, source, domains, f"{place.step}.{place.path}")
     return attrs.evolve(request, url=url, **changed)
 
 
