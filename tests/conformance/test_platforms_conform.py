@@ -54,7 +54,7 @@ def test_platform_conforms(name: str) -> None:
 def test_settings_with_patterns_are_generated() -> None:
     """An author of strict settings would have to invent a value for each before any check runs."""
     hexadecimal = {"pattern": "[a-f0-9]{24}"}
-    texts = {
+    patterned = {
         "account": {"format": "uuid"},
         "user": {"format": "email"},
         "region": {"pattern": "[a-z]{2}-[a-z]+-[1-9]", "description": "Such as eu-west-1."},
@@ -64,8 +64,8 @@ def test_settings_with_patterns_are_generated() -> None:
     }
     description = {
         "token_url": "https://login.acme.example/{region}/token",
-        "parameters": {name: f"{{{name}}}" for name in texts},
-        "settings": {"client_id": hexadecimal, "client_secret": hexadecimal, **texts},
+        "parameters": {name: f"{{{name}}}" for name in patterned},
+        "settings": {"client_id": hexadecimal, "client_secret": hexadecimal, **patterned},
     }
     provider = keyturn.plugins.provider_from_data(description, name="acme")
     report = run(provider, {}, Examples())

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=Settings)
 
-# How values in a body are encoded, by a part of its media type.
+# How an address begins that comes from an earlier step (as `step_value` finds, without its import).
 _STEP_ADDRESSES = ("{previous.", "{discovery.")
+# How values in a body are encoded, by a part of its media type.
 _BODY_ENCODINGS: dict[str, Encoding] = {"xml": "xml", "json": "json", "urlencoded": "form", "": ""}
 
 

@@ -477,7 +477,7 @@ class OfNamedField(Acme):
 
 @good
 class OfSeveralErrors(Acme):
-    """Maps its codes, wherever they are, and tells an API's missing scope from a wrong token."""
+    """Maps its codes, wherever they are, and knows an API's missing scope from a wrong token."""
 
     error_codes = {"made_up_client": "invalid_client", "made_up_scope": "invalid_scope"}
     rejected_codes = ("token_expired",)

@@ -72,8 +72,8 @@ def oauth_errors(subject: Subject) -> None:
     """The errors of RFC 6749, in the provider's own format, raise the matching errors."""
     documented = {_name(each.get("raises", "")) for each in subject.examples.errors}
     provider = subject.effective_provider
-    has_own_format = type(subject.effective_provider).read_error is not Provider.read_error
-    for platforms, code in subject.effective_provider.error_codes.items():
+    has_own_format = type(provider).read_error is not Provider.read_error
+    for platforms, code in provider.error_codes.items():
         if (platforms in _TRANSIENT) is not (code in _TRANSIENT) and (
             platforms in _TRANSIENT or platforms in _CODES
         ):
@@ -91,17 +91,15 @@ def oauth_errors(subject: Subject) -> None:
         if has_own_format and kind.__name__ in documented:
             continue  # data may not express it; documented_errors checks the example
         for status in (400, 401):
-            reply = samples.error_response(subject.effective_provider, code, status, "made up")
+            reply = samples.error_response(provider, code, status, "made up")
             _expect(subject, f"{code} (HTTP {status})", reply, kind, _FIX_CODES)
     others = [(code, 400, kind) for code, kind in _OTHER_CODES.items()]
     others.append((_UNKNOWN, 400, errors.TokenRequestRefused))
     others.append((_UNKNOWN, 503, errors.EndpointUnavailable))
     for code, status, kind in others:
-        if code in subject.effective_provider.error_codes or (
-            has_own_format and kind.__name__ in documented
-        ):
+        if code in provider.error_codes or (has_own_format and kind.__name__ in documented):
             continue
-        reply = samples.error_response(subject.effective_provider, code, status, "made up")
+        reply = samples.error_response(provider, code, status, "made up")
         _expect(subject, f"{code} (HTTP {status})", reply, kind, _FIX_CODES)
 
 

@@ -191,7 +191,7 @@ def _make_up(provider: Provider[Any], name: str, values: dict[str, Any], directo
 
 def _strings(schema: Mapping[str, Any]) -> Iterator[str]:
     pattern = schema.get("pattern", "")
-    # A short secret occurs in other texts by chance.
+    # A short secret occurs in other strings by chance.
     words = (*_WORDS, *matching(pattern), *_SHORT_WORDS)
     yield from (word for word in words if re.search(pattern, word))
 

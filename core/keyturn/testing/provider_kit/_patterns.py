@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Preferred ones come first.
 _CHARACTERS = f"{string.ascii_lowercase}{string.digits}{string.ascii_uppercase}{string.punctuation}"
-# A secret of this length does not occur in other texts by chance.
+# A secret of this length does not occur in other strings by chance.
 _USUAL_LENGTH = 12
 _MOST = 64
 _NUMBER = 4

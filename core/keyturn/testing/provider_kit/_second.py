@@ -39,10 +39,10 @@ from keyturn.testing.provider_kit._outcomes import (
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-# Another day, month, year, hour and minute.
 _MANY = 64
-# An earlier time for values than that of `_outcomes`.
+# An earlier time for values than that of `_computed`.
 _NOW = 1_800_000_000.0
+# Another day, month, year, hour and minute.
 _LATER = dt.timedelta(days=401, hours=7, minutes=13)
 
 
